@@ -1,0 +1,185 @@
+"""The model artefact: one directory or .zip that holds a graph and all that is needed to use it honestly.
+
+    bundle.json      format version, name, labels in network order, preprocessing, temperature, thresholds,
+                     prediction-set and open-set statistics, metrics, training data, licences, sha256 of every file
+    model.onnx       uint8 views (N, V, side, side, 3) → logits (N, labels) and embedding (N, D)
+    MODEL_CARD.md    for people
+
+`open_bundle` refuses a bundle whose files, labels or preprocessing disagree. No pickle is ever read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from handlens.errors import HandlensError
+from handlens.onnx_wire import BadGraphError, GraphInfo, read_graph
+from handlens.views import BadPreprocessingError, Preprocessing
+
+__all__ = ["BadBundleError", "Bundle", "Thresholds", "default_bundle_path", "open_bundle"]
+
+FORMAT: Final = 1
+MANIFEST: Final = "bundle.json"
+GRAPH: Final = "model.onnx"
+CARD: Final = "MODEL_CARD.md"
+MAX_BYTES: Final = 400 * 2**20
+"""The most bytes that the files of a bundle may have together, unpacked."""
+ENVIRONMENT: Final = "HANDLENS_BUNDLE"
+_LONGEST_LABEL: Final = 100
+
+
+class BadBundleError(HandlensError):
+    """A bundle is missing, damaged, or contradicts itself (`bad-bundle`)."""
+
+    code = "bad-bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The least summed probability (0 to 1) at which a name of each rank is given as the answer."""
+
+    variety: float
+    species: float
+    group: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened and verified bundle. `manifest` is bundle.json as read; the fields beside it are its checked parts."""
+
+    path: Path
+    name: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    temperature: float
+    thresholds: Thresholds
+    set_quantile: float
+    graph: bytes
+    manifest: Mapping[str, Any]
+
+
+def default_bundle_path() -> Path:
+    """The bundle that is used when none is named: that of the environment, else the one in the package."""
+    if named := os.environ.get(ENVIRONMENT):
+        return Path(named)
+    return Path(__file__).parent / "bundles" / "default"
+
+
+def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
+    """Reads and verifies a bundle directory or .zip; raises BadBundleError with what is wrong."""
+    place = Path(path) if path is not None else default_bundle_path()
+    try:
+        if place.is_dir():
+            return _read(place, _directory_names(place), lambda name: (place / name).read_bytes())
+        if place.is_file():
+            with zipfile.ZipFile(place) as archive:
+                return _read(place, _archive_names(place, archive), archive.read)
+    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, NotImplementedError) as error:
+        raise BadBundleError(f"{place}: cannot be read as a bundle: {error}") from error
+    raise BadBundleError(f"{place}: there is no bundle here")
+
+
+def _directory_names(place: Path) -> set[str]:
+    names = set()
+    for entry in place.iterdir():
+        if entry.is_symlink() or not entry.is_file():
+            raise BadBundleError(f"{place}: {entry.name!r} is not a plain file")
+        names.add(entry.name)
+    if sum(entry.stat().st_size for entry in place.iterdir()) > MAX_BYTES:
+        raise BadBundleError(f"{place}: larger than {MAX_BYTES // 2**20} MiB")
+    return names
+
+
+def _archive_names(place: Path, archive: zipfile.ZipFile) -> set[str]:
+    names = [info.filename for info in archive.infolist()]
+    for name in names:
+        # A bundle has no folders, so any separator is an attempt to leave, or some other archive.
+        if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+            raise BadBundleError(f"{place}: the archive names {name!r}, which is outside the bundle")
+    if len(set(names)) != len(names):
+        raise BadBundleError(f"{place}: the archive names a file twice")
+    if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+        raise BadBundleError(f"{place}: larger than {MAX_BYTES // 2**20} MiB")
+    return set(names)
+
+
+def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
+    if MANIFEST not in names:
+        raise BadBundleError(f"{place}: {MANIFEST} is missing")
+    try:
+        manifest = json.loads(read(MANIFEST).decode("utf-8"))
+    except ValueError as error:
+        raise BadBundleError(f"{place}: {MANIFEST} is not JSON: {error}") from error
+    if not isinstance(manifest, dict):
+        raise BadBundleError(f"{place}: {MANIFEST} is not a JSON object")
+    if manifest.get("format") != FORMAT:
+        raise BadBundleError(f"{place}: bundle format {manifest.get('format')!r}: this version reads format {FORMAT}")
+    files = manifest.get("files")
+    if not isinstance(files, dict) or GRAPH not in files:
+        raise BadBundleError(f"{place}: {MANIFEST} does not list {GRAPH}")
+    if odd := names ^ (files.keys() | {MANIFEST}):
+        where = "listed but missing" if sorted(odd)[0] in files else "there but not listed"
+        raise BadBundleError(f"{place}: {sorted(odd)[0]!r} is {where}")
+    graph = b""
+    for name, digest in files.items():
+        content = read(name)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise BadBundleError(f"{place}: {name} is damaged: its sha256 is not the one in {MANIFEST}")
+        if name == GRAPH:
+            graph = content
+    try:
+        return _checked(place, manifest, graph)
+    except (BadGraphError, BadPreprocessingError) as error:
+        raise BadBundleError(f"{place}: {error.detail}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadBundleError(f"{place}: {MANIFEST} is incomplete or of a wrong type: {error!r}") from error
+
+
+def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes) -> Bundle:
+    labels = tuple(manifest["labels"])
+    if not all(isinstance(label, str) and 0 < len(label) <= _LONGEST_LABEL for label in labels):
+        raise BadBundleError(f"{place}: a label is no name")
+    if len(set(labels)) != len(labels) or len(labels) < 2:
+        raise BadBundleError(f"{place}: the labels must be two or more different names")
+    preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
+    _check_shapes(place, read_graph(graph), labels, preprocessing)
+    thresholds = {rank: float(value) for rank, value in manifest["thresholds"].items()}
+    if thresholds.keys() != {"variety", "species", "group"} or not all(0 < t <= 1 for t in thresholds.values()):
+        raise BadBundleError(f"{place}: the thresholds must be of variety, species and group, in (0, 1]")
+    temperature, quantile = float(manifest["temperature"]), float(manifest["prediction_set"]["quantile"])
+    if not (math.isfinite(temperature) and temperature > 0 and 0 <= quantile <= 1):
+        raise BadBundleError(f"{place}: temperature {temperature} or quantile {quantile} is out of range")
+    name = manifest["name"]
+    if not (isinstance(name, str) and name):
+        raise BadBundleError(f"{place}: the bundle has no name")
+    return Bundle(
+        path=place,
+        name=name,
+        labels=labels,
+        preprocessing=preprocessing,
+        temperature=temperature,
+        thresholds=Thresholds(**thresholds),
+        set_quantile=quantile,
+        graph=graph,
+        manifest=manifest,
+    )
+
+
+def _check_shapes(place: Path, graph: GraphInfo, labels: tuple[str, ...], preprocessing: Preprocessing) -> None:
+    views = (len(preprocessing.views), preprocessing.side, preprocessing.side, 3)
+    taken = graph.inputs.get("views")
+    if taken is None or len(graph.inputs) != 1 or taken[1:] != views:
+        raise BadBundleError(f"{place}: the graph takes {graph.inputs}, the preprocessing makes views (N, *{views})")
+    logits, embedding = graph.outputs.get("logits"), graph.outputs.get("embedding")
+    if logits is None or logits[1:] != (len(labels),):
+        raise BadBundleError(f"{place}: the graph gives logits {logits} for {len(labels)} labels")
+    if embedding is None or len(embedding) != 2:
+        raise BadBundleError(f"{place}: the graph gives no embedding (N, D)")

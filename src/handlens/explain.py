@@ -1,0 +1,96 @@
+"""Which part of a photo the answer rests on: an occlusion map.
+
+Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (ECCV 2014), section 4.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from handlens.errors import UsageError
+from handlens.identifier import Identifier
+from handlens.photo import Crop, Photo, PhotoSource, read_photo
+from handlens.specimen import locate
+from handlens.views import make_views
+
+__all__ = ["Explanation", "explain", "overlay"]
+
+_CELLS: Final = 10
+_WINDOW: Final = 3
+"""The photo is divided into 10 x 10 cells; windows of 3 x 3 cells are covered in turn."""
+_FLOOR: Final = 1e-12
+_COLD: Final = np.array([35.0, 95.0, 215.0])
+_WARM: Final = np.array([235.0, 60.0, 25.0])
+_STRONGEST: Final = 0.65
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The photo as it was looked at, (H, W, 3) uint8; the label explained and its probability; `heat` (cells, cells).
+
+    A cell's heat is the mean fall of the label's log-probability when a window over it is covered: positive where the
+    photo speaks for the label, negative where it speaks against it.
+    """
+
+    rgb: NDArray[np.uint8]
+    label: str
+    probability: float
+    heat: NDArray[np.float64]
+
+
+def explain(
+    identifier: Identifier, photo: PhotoSource, *, label: str | None = None, crop: Crop | None = None, rotate: int = 0
+) -> Explanation:
+    """The map of one photo for `label` (by default the most probable one).
+
+    Takes 64 passes of the network. Errors are those of `Identifier.identify`.
+    """
+    preprocessing = identifier.bundle.preprocessing
+    read = read_photo(photo, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
+    whole = _probabilities(identifier, read.rgb)
+    place = int(whole.argmax()) if label is None else _place(identifier, label)
+    rows, columns = _edges(read, 0), _edges(read, 1)
+    fill = np.rint(read.rgb.mean(axis=(0, 1))).astype(np.uint8)
+    heat, count = np.zeros((_CELLS, _CELLS)), np.zeros((_CELLS, _CELLS))
+    for top in range(_CELLS - _WINDOW + 1):
+        for left in range(_CELLS - _WINDOW + 1):
+            covered = read.rgb.copy()
+            covered[rows[top] : rows[top + _WINDOW], columns[left] : columns[left + _WINDOW]] = fill
+            left_over = _probabilities(identifier, covered)[place]
+            fall = float(np.log(whole[place] + _FLOOR) - np.log(left_over + _FLOOR))
+            heat[top : top + _WINDOW, left : left + _WINDOW] += fall
+            count[top : top + _WINDOW, left : left + _WINDOW] += 1
+    return Explanation(read.rgb, identifier.bundle.labels[place], float(whole[place]), heat / count)
+
+
+def overlay(explanation: Explanation) -> Image.Image:
+    """The map over the photo: warm where the photo speaks for the label, blue where against, clear where neither."""
+    height, width = explanation.rgb.shape[:2]
+    heat = explanation.heat / max(float(np.abs(explanation.heat).max()), _FLOOR)
+    smooth = np.asarray(Image.fromarray(heat.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
+    strength = np.clip(np.abs(smooth), 0, 1)[..., None] * _STRONGEST
+    colour = np.where(smooth[..., None] > 0, _WARM, _COLD)
+    grey = explanation.rgb.mean(axis=2, keepdims=True)
+    mixed = (1 - strength) * grey + strength * colour
+    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+
+
+def _edges(photo: Photo, axis: int) -> list[int]:
+    return [round(float(edge)) for edge in np.linspace(0, photo.rgb.shape[axis], _CELLS + 1)]
+
+
+def _probabilities(identifier: Identifier, rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    views = make_views(rgb, locate(rgb), identifier.bundle.preprocessing)
+    return identifier.probabilities(identifier.score(views).logits[0])
+
+
+def _place(identifier: Identifier, label: str) -> int:
+    places = identifier.label_indices([label])
+    if not places or len(places) != 1:
+        raise UsageError("an explanation is of one label")
+    return places[0]

@@ -1,0 +1,136 @@
+"""The one preprocessing: upright photo and specimen → square uint8 views.
+
+Training, evaluation and serving all call `make_views` with the parameters stored in the bundle, so what a network
+sees in use is what it saw in training. Scaling of pixel values is no part of it: that is inside the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from handlens.errors import HandlensError
+from handlens.specimen import Box, Specimen
+
+__all__ = ["BadPreprocessingError", "Preprocessing", "View", "make_views"]
+
+FORMAT: Final = 1
+_RESAMPLINGS: Final = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
+
+
+class BadPreprocessingError(HandlensError):
+    """Stored preprocessing parameters make no sense to this version (`bad-preprocessing`)."""
+
+    code = "bad-preprocessing"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way of looking at the specimen.
+
+    `padded`: the whole box, its longer side fitted to the square, the rest filled with grey. `crop`: the centred square
+    whose edge is `fraction` (0 < fraction ≤ 1) of the box's shorter side.
+    """
+
+    kind: Literal["padded", "crop"]
+    fraction: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What the bundle stores: the side of a view in pixels, the views in the network's order, fill and filter."""
+
+    side: int
+    views: tuple[View, ...]
+    fill: int = 127
+    resampling: Literal["bicubic", "lanczos"] = "bicubic"
+
+    @property
+    def needed_side(self) -> int:
+        """Pixels that a photo's shorter side should keep when it is read at reduced scale: twice what is looked at."""
+        return round(2 * self.side / min(view.fraction for view in self.views))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form, as bundle.json has it."""
+        views = [
+            {"kind": view.kind} | ({"fraction": view.fraction} if view.kind == "crop" else {}) for view in self.views
+        ]
+        return {
+            "format": FORMAT,
+            "side": self.side,
+            "views": views,
+            "fill": self.fill,
+            "resampling": self.resampling,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Preprocessing:
+        """Reads the JSON form strictly: an unknown key could change the pixels. Raises BadPreprocessingError."""
+        try:
+            if stored["format"] != FORMAT:
+                raise BadPreprocessingError(f"format {stored['format']!r}: this version reads format {FORMAT}")
+            if unknown := stored.keys() - {"format", "side", "views", "fill", "resampling"}:
+                raise BadPreprocessingError(f"unknown parameter {sorted(unknown)[0]!r}")
+            views = tuple(_view_from_dict(view) for view in stored["views"])
+            side, fill, resampling = stored["side"], stored["fill"], stored["resampling"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BadPreprocessingError(f"incomplete or of a wrong type: {error}") from None
+        if not (isinstance(side, int) and 16 <= side <= 2048):
+            raise BadPreprocessingError(f"side {side!r} is not a whole number from 16 to 2048")
+        if not (isinstance(fill, int) and 0 <= fill <= 255):
+            raise BadPreprocessingError(f"fill {fill!r} is not a whole number from 0 to 255")
+        if resampling not in _RESAMPLINGS:
+            raise BadPreprocessingError(f"resampling {resampling!r} is none of {', '.join(_RESAMPLINGS)}")
+        if not 1 <= len(views) <= 16:
+            raise BadPreprocessingError(f"{len(views)} views: there must be 1 to 16")
+        return cls(side, views, fill, resampling)
+
+
+def _view_from_dict(stored: Mapping[str, Any]) -> View:
+    kind, fraction = stored["kind"], stored.get("fraction", 1.0)
+    if kind not in ("padded", "crop") or stored.keys() - {"kind", "fraction"}:
+        raise BadPreprocessingError(f"unknown view {dict(stored)!r}")
+    if not (isinstance(fraction, int | float) and 0 < fraction <= 1):
+        raise BadPreprocessingError(f"view fraction {fraction!r} is not in (0, 1]")
+    return View(kind, float(fraction))
+
+
+def make_views(rgb: NDArray[np.uint8], specimen: Specimen, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """The views of one photo.
+
+    `rgb`: upright photo (H, W, 3), uint8; `specimen`: its box lies inside. Returns uint8 (V, side, side, 3), the views
+    in the order of `preprocessing.views`.
+    """
+    picture = Image.fromarray(rgb)
+    side = preprocessing.side
+    views = np.empty((len(preprocessing.views), side, side, 3), np.uint8)
+    for index, view in enumerate(preprocessing.views):
+        if view.kind == "padded":
+            views[index] = _padded(picture, specimen.box, preprocessing)
+        else:
+            views[index] = _crop(picture, specimen.box, view.fraction, preprocessing)
+    return views
+
+
+def _padded(picture: Image.Image, box: Box, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    side, resampling = preprocessing.side, _RESAMPLINGS[preprocessing.resampling]
+    scale = side / max(box.width, box.height)
+    width, height = max(1, round(box.width * scale)), max(1, round(box.height * scale))
+    fitted = picture.resize((width, height), resampling, (box.left, box.top, box.right, box.bottom))
+    square = np.full((side, side, 3), preprocessing.fill, np.uint8)
+    left, top = (side - width) // 2, (side - height) // 2
+    square[top : top + height, left : left + width] = np.asarray(fitted)
+    return square
+
+
+def _crop(picture: Image.Image, box: Box, fraction: float, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    edge = min(box.width, box.height) * fraction
+    left, top = box.left + (box.width - edge) / 2, box.top + (box.height - edge) / 2
+    area = (left, top, left + edge, top + edge)
+    square = picture.resize((preprocessing.side, preprocessing.side), _RESAMPLINGS[preprocessing.resampling], area)
+    return np.asarray(square)
