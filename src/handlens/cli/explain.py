@@ -1,0 +1,48 @@
+"""`handlens explain PHOTO --out map.png`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from handlens.cli import options as shared
+from handlens.cli.text import terminal
+from handlens.errors import UsageError
+from handlens.explain import explain, overlay
+from handlens.identifier import Identifier
+from handlens.photo import PhotoError
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `handlens explain`."""
+    parser.add_argument("photo")
+    parser.add_argument("--out", type=Path, required=True, metavar="MAP.png", help="the map to write")
+    parser.add_argument("--label", help="explain this label in place of the most probable one")
+    shared.add_photo_options(parser)
+    shared.add_bundle(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the map and says what it is of."""
+    if options.out.suffix.lower() != ".png":
+        raise UsageError(f"--out {options.out}: the map is a PNG, so its name must end in .png")
+    identifier = Identifier.load(options.bundle)
+    crop = shared.crop(options.crop)
+    try:
+        found = explain(identifier, options.photo, label=options.label, crop=crop, rotate=options.rotate)
+    except PhotoError as error:
+        print(f"{terminal(error.photo)}: {error.code}: {terminal(error.detail)}")
+        return 1
+    # Made beside its place, so that a map that is there is a whole one.
+    partial = options.out.with_name(f".{options.out.name}.partial")
+    try:
+        overlay(found).save(partial, format="PNG")
+        partial.replace(options.out)
+    except OSError as error:
+        raise UsageError(f"--out {options.out}: cannot be written: {error.strerror}") from error
+    print(
+        f"{terminal(options.photo)}: {found.label}, {found.probability:.0%}: warm parts speak for it, blue ones against"
+    )
+    return 0

@@ -1,0 +1,34 @@
+"""`handlens export RUN --out DIR --name NAME`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from handlens.cli.extras import need
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `handlens export`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a folder that handlens train and evaluate made")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the bundle to make; must not be there yet"
+    )
+    parser.add_argument("--name", required=True, help="what answers call the model, for example handlens-0.1")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the bundle."""
+    need("train", "tensorflow", "keras", "sklearn", "tf2onnx")
+    from handlens.cli.quiet import quieten_tensorflow
+
+    quieten_tensorflow()
+    from handlens.training.export import export
+    from handlens.training.run import load_run
+
+    made = export(load_run(options.run), options.out, name=options.name)
+    size = sum(file.stat().st_size for file in made.iterdir())
+    print(f"{made}: {size / 2**20:.1f} MiB")
+    return 0

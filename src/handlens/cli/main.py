@@ -1,0 +1,73 @@
+"""`handlens`: reads the command line, hands over to one module a command, turns errors into exit statuses.
+
+Exit status 0: done; 1: something failed (with `identify`: some photo; the others are answered); 2: wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from handlens._version import __version__
+from handlens.errors import HandlensError, UsageError
+
+__all__ = ["main"]
+
+_COMMANDS: Final = {
+    "identify": "name the mineral in photos",
+    "explain": "show which part of a photo the answer rests on",
+    "minerals": "list or show what is known of minerals",
+    "bundle": "show or verify a model bundle",
+    "doctor": "check this installation",
+    "serve": "answer over HTTP, with a page",
+    "train": "train a classifier from labelled photos",
+    "evaluate": "measure a trained run by the protocol",
+    "export": "make a bundle of an evaluated run",
+}
+"""Command and what it does; each has a module of its name in this package with `add_arguments` and `run`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="handlens",
+        description="Names the mineral in a photograph of a hand specimen, and says how sure it is. "
+        "Not for food, medicine, valuation or asbestos clearance.",
+    )
+    parser.add_argument("--version", action="version", version=f"handlens {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # Only the module of the command in use is imported: the others pull in a web server or a training framework.
+    wanted = next((word for word in given if not word.startswith("-")), None)
+    for name, summary in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == wanted:
+            importlib.import_module(f"handlens.cli.{name}").add_arguments(command)
+    options = parser.parse_args(given)
+    # File names need not be valid text; a stream that cannot show one must not end the run.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return int(importlib.import_module(f"handlens.cli.{options.command}").run(options))
+    except UsageError as error:
+        return _fail(options.command, error.detail, 2)
+    except HandlensError as error:
+        return _fail(options.command, error.detail, 2 if error.code.startswith("unknown-") else 1)
+    except BrokenPipeError:
+        # The reader (head, a pager) has enough. Python would complain once more when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _fail(command: str, detail: str, status: int) -> int:
+    from handlens.cli.text import terminal
+
+    print(f"handlens {command}: {terminal(detail)}", file=sys.stderr)
+    return status

@@ -1,0 +1,67 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from handlens.errors import UsageError
+from handlens.identifier import DEFAULT_TOP
+from handlens.photo import Crop, PhotoError
+
+__all__ = ["add_bundle", "add_language", "add_photo_options", "add_top", "among", "crop"]
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """--bundle."""
+    parser.add_argument(
+        "--bundle", metavar="DIR", help="a model bundle, directory or .zip (default: the one that ships)"
+    )
+
+
+def add_language(parser: argparse.ArgumentParser) -> None:
+    """--lang."""
+    parser.add_argument("--lang", choices=("en", "es"), default="en", help="language of what people read (default: en)")
+
+
+def add_top(parser: argparse.ArgumentParser) -> None:
+    """--top and --among."""
+    parser.add_argument("--top", type=int, default=DEFAULT_TOP, metavar="N", help="candidates to give (default: 5)")
+    parser.add_argument(
+        "--among",
+        metavar="NAMES|@FILE",
+        help="choose among these labels only: comma-separated, @FILE with one a line, or origin-ten",
+    )
+
+
+def add_photo_options(parser: argparse.ArgumentParser) -> None:
+    """--crop and --rotate."""
+    parser.add_argument("--crop", metavar="X,Y,W,H", help="look at this rectangle only, in pixels of the upright photo")
+    parser.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="turn clockwise first: 90, 180 or 270")
+
+
+def among(text: str | None) -> list[str] | None:
+    """The names that --among gives. Raises UsageError where its file cannot be read or holds none."""
+    if text is None:
+        return None
+    if not text.startswith("@"):
+        names = text.split(",")
+    else:
+        try:
+            names = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--among {text}: the file cannot be read: {error}") from error
+    names = [name.strip() for name in names if name.strip()]
+    if not names:
+        raise UsageError("--among names no label")
+    return names
+
+
+def crop(text: str | None) -> Crop | None:
+    """The rectangle that --crop gives. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        return Crop.parse(text)
+    except PhotoError as error:
+        raise UsageError(f"--crop {text}: {error.detail}") from error
