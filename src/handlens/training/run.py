@@ -1,0 +1,172 @@
+"""One training run: its folder, its settings, and the frozen-backbone training that `handlens train` does.
+
+On disk:
+
+    run.json       settings, labels, counts, digest of the data; written last, so a folder with it is a finished run
+    model.keras    uint8 views → logits and embedding
+    features/      kept features of every photo (see `features`); a killed run goes on from them
+    evaluation/    what `handlens evaluate` found (see `handlens.evaluation.report`)
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlens._version import __version__
+from handlens.errors import HandlensError
+from handlens.training.features import Backbone, Features, extract
+from handlens.training.head import HeadSettings, LinearHead, fit_head
+from handlens.training.lite import LITE_FAMILY, lite_backbone
+from handlens.training.samples import Sample, digest, read_samples, with_split
+from handlens.training.weights import load_weights, weights_digest
+from handlens.views import Preprocessing, View
+
+__all__ = ["BadRunError", "FrozenData", "Run", "TrainSettings", "load_run", "read_split", "train"]
+
+RUN_FILE: Final = "run.json"
+MODEL_FILE: Final = "model.keras"
+_VIEWS: Final = (View("padded"), View("crop", 1.0), View("crop", 0.65))
+
+
+class BadRunError(HandlensError):
+    """A folder is no finished training run (`bad-run`)."""
+
+    code = "bad-run"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """`network`: a name of LITE_FAMILY. `keep_unusable`: train on photos marked unusable too (they are never judged).
+    `mirror`: train on left-right mirrored photos as well.
+    """
+
+    network: str = "lite2"
+    keep_unusable: bool = True
+    mirror: bool = True
+    head: HeadSettings = field(default_factory=HeadSettings)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The views of this network."""
+        return Preprocessing(side=LITE_FAMILY[self.network].side, views=_VIEWS)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run: its folder, the data it was made from, its settings and its labels in network order."""
+
+    folder: Path
+    source: Path
+    settings: TrainSettings
+    labels: tuple[str, ...]
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenData:
+    """Readable samples with their features (n, D), as they are and mirrored (None where mirroring is off)."""
+
+    samples: tuple[Sample, ...]
+    plain: NDArray[np.float32]
+    mirrored: NDArray[np.float32] | None
+    failures: tuple[tuple[str, str, str], ...]
+
+    def subset(self, labels: Sequence[str]) -> FrozenData:
+        """The part with one of `labels`."""
+        kept = [place for place, sample in enumerate(self.samples) if sample.label in set(labels)]
+        mirrored = None if self.mirrored is None else self.mirrored[kept]
+        return FrozenData(tuple(self.samples[place] for place in kept), self.plain[kept], mirrored, ())
+
+    def fit(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
+        """A head fitted on the samples at `places`."""
+        labels = np.array([self.samples[place].label for place in places])
+        if self.mirrored is None:
+            return fit_head(self.plain[places], labels, settings)
+        both = np.concatenate([self.plain[places], self.mirrored[places]])
+        return fit_head(both, np.concatenate([labels, labels]), settings)
+
+
+def backbone_of(network: str) -> Backbone:
+    """The pretrained network `network`, to be frozen."""
+    from handlens.training.classifier import as_onnx
+
+    def graph() -> bytes:
+        net = lite_backbone(network)
+        load_weights(net, network)
+        return as_onnx(net)
+
+    return Backbone(f"{network}:{weights_digest(network)}", graph)
+
+
+def read_split(
+    source: Path, split: str, settings: TrainSettings, folder: Path, *, mirror: bool, quiet: bool = False
+) -> FrozenData:
+    """The readable samples of one split with their features, kept below `folder`."""
+    samples = with_split(read_samples(source), split)
+    if not samples:
+        raise BadRunError(f"{source}: there is no photo of the split {split!r}")
+    backbone = backbone_of(settings.network)
+
+    def features(mirrored: bool) -> Features:
+        return extract(samples, backbone, settings.preprocessing, folder / "features", mirrored=mirrored, quiet=quiet)
+
+    plain = features(False)
+    mirrored = features(True).values[plain.read] if mirror else None
+    kept = tuple(sample for sample, read in zip(samples, plain.read, strict=True) if read)
+    return FrozenData(kept, plain.values[plain.read], mirrored, plain.failures)
+
+
+def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = False) -> Run:
+    """Trains a linear head on the split "train" of `source` (a manifest or class folders) and writes the run.
+
+    Photos that cannot be read are left out, counted and listed in run.json. Raises BadSamplesError, BadRunError,
+    MissingWeightsError.
+    """
+    from handlens.training.classifier import multi_view_classifier
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RUN_FILE).unlink(missing_ok=True)
+    data = read_split(source, "train", settings, folder, mirror=settings.mirror, quiet=quiet)
+    chosen = [place for place, sample in enumerate(data.samples) if sample.usable or settings.keep_unusable]
+    head = data.fit(np.array(chosen, dtype=np.intp), settings.head)
+    backbone = lite_backbone(settings.network)
+    load_weights(backbone, settings.network)
+    net = multi_view_classifier(backbone, len(settings.preprocessing.views), head)
+    # Keras wants this suffix; the rename makes a file that is there a whole one.
+    net.save(folder / "partial.keras")
+    (folder / "partial.keras").replace(folder / MODEL_FILE)
+    trained = [data.samples[place] for place in chosen]
+    record = {
+        "handlens": __version__,
+        "source": str(source),
+        "settings": asdict(settings),
+        "labels": list(head.labels),
+        "photos": len(trained),
+        "unusable_among_them": sum(not sample.usable for sample in trained),
+        "per_label": dict(sorted(Counter(sample.label for sample in trained).items())),
+        "data_digest": digest(trained),
+        "failures": [list(row) for row in data.failures],
+    }
+    (folder / RUN_FILE).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return load_run(folder)
+
+
+def load_run(folder: Path) -> Run:
+    """Opens a finished run. Raises BadRunError."""
+    try:
+        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        settings = dict(record["settings"])
+        settings["head"] = HeadSettings(**settings["head"])
+        return Run(folder, Path(record["source"]), TrainSettings(**settings), tuple(record["labels"]), record)
+    except FileNotFoundError:
+        raise BadRunError(f"{folder}: there is no finished training run here") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRunError(f"{folder}: {RUN_FILE} cannot be read: {error!r}") from error

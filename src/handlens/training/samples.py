@@ -1,0 +1,104 @@
+"""Labelled photos: read from a manifest (CSV) or from a tree of class folders."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from handlens.errors import HandlensError
+from handlens.photo_files import photos_in
+
+__all__ = ["BadSamplesError", "Sample", "digest", "read_samples", "with_split"]
+
+_NEEDED: Final = ("file", "label")
+
+
+class BadSamplesError(HandlensError):
+    """A manifest or folder tree cannot be trained from (`bad-samples`)."""
+
+    code = "bad-samples"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One labelled photo.
+
+    `file`: its path below the manifest or tree. `group`: photos of one specimen and near-duplicates share it, and no
+    split may cut it. `fold`: who photographed it, "" where unknown. `usable`: False for polished, carved, edited or
+    doubtfully labelled stones.
+    """
+
+    path: Path
+    file: str
+    label: str
+    group: str
+    split: str
+    fold: str
+    usable: bool
+
+
+def read_samples(source: Path) -> list[Sample]:
+    """The samples of a manifest file, or of a folder whose subfolders are named for their labels.
+
+    A manifest is CSV with a header; columns `file` (below the manifest's folder) and `label` are needed, `group`,
+    `split` (default "train"), `fold` and `usable` ("no" or anything else) are used where present. Raises
+    BadSamplesError, naming the row or the folder.
+    """
+    if source.is_dir():
+        samples = list(_from_folders(source))
+    elif source.is_file():
+        samples = list(_from_manifest(source))
+    else:
+        raise BadSamplesError(f"{source}: there is no manifest and no folder of this name")
+    if not samples:
+        raise BadSamplesError(f"{source}: there is no labelled photo here")
+    return samples
+
+
+def with_split(samples: Sequence[Sample], split: str) -> list[Sample]:
+    """The samples of one split, in their order."""
+    return [sample for sample in samples if sample.split == split]
+
+
+def digest(samples: Iterable[Sample]) -> str:
+    """sha256 over file names, labels and groups: says which data a model was trained from."""
+    state = hashlib.sha256()
+    for line in sorted(f"{sample.file}\t{sample.label}\t{sample.group}\t{sample.usable}\n" for sample in samples):
+        state.update(line.encode("utf-8", "surrogateescape"))
+    return state.hexdigest()
+
+
+def _from_manifest(source: Path) -> Iterable[Sample]:
+    with source.open(newline="", encoding="utf-8") as lines:
+        rows = csv.DictReader(lines)
+        if missing := [column for column in _NEEDED if column not in (rows.fieldnames or ())]:
+            raise BadSamplesError(f"{source}: the column {missing[0]!r} is missing")
+        for row in rows:
+            file, label = row["file"], row["label"]
+            if not file or not label:
+                raise BadSamplesError(f"{source}: line {rows.line_num} has no file or no label")
+            if Path(file).is_absolute() or ".." in Path(file).parts:
+                raise BadSamplesError(f"{source}: line {rows.line_num}: {file!r} is not below the manifest")
+            yield Sample(
+                path=source.parent / file,
+                file=file,
+                label=label,
+                group=row.get("group") or file,
+                split=row.get("split") or "train",
+                fold=row.get("fold") or "",
+                usable=row.get("usable") != "no",
+            )
+
+
+def _from_folders(source: Path) -> Iterable[Sample]:
+    for folder in sorted(path for path in source.iterdir() if path.is_dir()):
+        files = [Path(path) for path in photos_in(folder)]
+        if not files:
+            raise BadSamplesError(f"{folder}: the class has no photo")
+        for path in files:
+            file = path.relative_to(source).as_posix()
+            yield Sample(path, file, folder.name, group=file, split="train", fold="", usable=True)
