@@ -1,0 +1,135 @@
+"""From held-out predictions to what the bundle decides with, and what those decisions are worth.
+
+Every figure here is of settings fitted on the other folds than the one they are judged on; only `calibrate`, whose
+result goes into the bundle, uses all folds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlens.bundle import Thresholds
+from handlens.decision import UNKNOWN, Taxonomy, decide, prediction_set, softmax
+from handlens.evaluation.calibration import answer_threshold, fit_temperature, set_quantile
+from handlens.evaluation.protocol import HeldOut
+from handlens.minerals import KnowledgeBase
+
+__all__ = ["COVERAGE", "PRECISION", "AnswerSettings", "calibrate", "decisions", "is_right", "sets"]
+
+COVERAGE: Final = 0.9
+"""The share of photos whose prediction set shall hold the truth."""
+PRECISION: Final = 0.75
+"""The share of right answers that the thresholds of the decision are set for."""
+_FLOOR: Final = 0.5  # no name is the answer that is less likely than all others together
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSettings:
+    """What a bundle answers with: see `handlens.bundle.Bundle`."""
+
+    temperature: float
+    set_quantile: float
+    thresholds: Thresholds
+
+    def as_dict(self) -> dict[str, Any]:
+        """Rounded to 6 decimals, as bundle.json has it."""
+        return {
+            "temperature": round(self.temperature, 6),
+            "set_quantile": round(self.set_quantile, 6),
+            "thresholds": {rank: round(getattr(self.thresholds, rank), 6) for rank in ("variety", "species", "group")},
+        }
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> AnswerSettings:
+        """Reads what `as_dict` wrote."""
+        return cls(stored["temperature"], stored["set_quantile"], Thresholds(**stored["thresholds"]))
+
+
+def calibrate(
+    logits: NDArray[np.float64], truth: NDArray[np.intp], labels: tuple[str, ...], minerals: KnowledgeBase
+) -> AnswerSettings:
+    """Temperature, quantile and thresholds from held-out logits (n, labels) and their true columns (n,)."""
+    temperature = fit_temperature(logits, truth)
+    probabilities = softmax(logits, temperature)
+    taxonomy = Taxonomy.of(labels, minerals)
+    return AnswerSettings(
+        temperature,
+        set_quantile(probabilities, truth, COVERAGE),
+        Thresholds(
+            **{rank: _threshold(rank, probabilities, truth, taxonomy) for rank in ("variety", "species", "group")}
+        ),
+    )
+
+
+def _threshold(
+    rank: Literal["variety", "species", "group"],
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.intp],
+    taxonomy: Taxonomy,
+) -> float:
+    nodes = [node for node, node_rank in enumerate(taxonomy.ranks) if node_rank == rank]
+    if not nodes:
+        return 1.0
+    sums = probabilities @ taxonomy.members[nodes].T
+    best = sums.argmax(axis=1)
+    right = taxonomy.members[nodes][best, truth]
+    return answer_threshold(sums.max(axis=1), right, PRECISION, floor=_FLOOR)
+
+
+def is_right(name: str, label: str, minerals: KnowledgeBase) -> bool:
+    """Whether the answer `name` is true of a specimen of `label`: the label itself or a name above it."""
+    return name in (minerals.ancestors(label) if label in minerals else (label,))
+
+
+def decisions(found: HeldOut, minerals: KnowledgeBase) -> dict[str, Any]:
+    """How often each rank is answered and how often rightly, with settings fitted on the other folds."""
+    taxonomy = Taxonomy.of(found.labels, minerals)
+    count = {rank: [0, 0] for rank in ("variety", "species", "group", UNKNOWN)}
+    for fold in np.unique(found.folds):
+        here = found.folds == fold
+        settings = calibrate(found.logits[~here], found.truth[~here], found.labels, minerals)
+        for row, place in zip(softmax(found.logits[here], settings.temperature), found.truth[here], strict=True):
+            answer = decide(row, taxonomy, settings.thresholds)
+            count[answer.rank][0] += 1
+            count[answer.rank][1] += is_right(answer.name, found.labels[place], minerals)
+    named = [row for rank, row in count.items() if rank != UNKNOWN]
+    answered, right = sum(row[0] for row in named), sum(row[1] for row in named)
+    return {
+        "photos": len(found.truth),
+        "answered": round(answered / len(found.truth), 4),
+        "right_when_answered": round(right / answered, 4) if answered else None,
+        "ranks": {
+            rank: {"photos": row[0], "right": round(row[1] / row[0], 4) if row[0] else None}
+            for rank, row in count.items()
+            if rank != UNKNOWN
+        },
+    }
+
+
+def sets(found: HeldOut) -> dict[str, Any]:
+    """Coverage and size of the prediction sets, each fold's with the quantile of the other folds."""
+    folds: dict[str, Any] = {}
+    covered: list[bool] = []
+    sizes: list[int] = []
+    for fold in np.unique(found.folds):
+        here = found.folds == fold
+        temperature = fit_temperature(found.logits[~here], found.truth[~here])
+        quantile = set_quantile(softmax(found.logits[~here], temperature), found.truth[~here], COVERAGE)
+        chosen = [prediction_set(row, quantile) for row in softmax(found.logits[here], temperature)]
+        hits = [int(place) in members for place, members in zip(found.truth[here], chosen, strict=True)]
+        folds[str(fold)] = {
+            "coverage": round(float(np.mean(hits)), 4),
+            "size": round(float(np.mean([len(members) for members in chosen])), 2),
+        }
+        covered += hits
+        sizes += [len(members) for members in chosen]
+    return {
+        "wanted": COVERAGE,
+        "coverage": round(float(np.mean(covered)), 4),
+        "size": round(float(np.mean(sizes)), 2),
+        "folds": folds,
+    }

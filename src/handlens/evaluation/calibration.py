@@ -1,0 +1,56 @@
+"""Temperature, prediction-set quantile and decision thresholds, fitted on held-out predictions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from handlens.decision import softmax
+
+__all__ = ["answer_threshold", "fit_temperature", "set_quantile"]
+
+
+def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.intp]) -> float:
+    """The temperature (0.05 to 20) with the least negative log-likelihood of the true columns.
+
+    Photos of a label that the logits do not know (-inf) say nothing about it and are left out. Source: Guo et al.,
+    "On Calibration of Modern Neural Networks" (ICML 2017).
+    """
+    rows = np.arange(len(truth))
+    known = np.isfinite(logits[rows, truth])
+    kept, true = logits[known], truth[known]
+
+    def loss(log_temperature: float) -> float:
+        picked = softmax(kept, math.exp(log_temperature))[np.arange(len(true)), true]
+        return float(-np.log(np.maximum(picked, 1e-300)).mean())
+
+    found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20.0)), method="bounded")
+    return math.exp(float(found.x))
+
+
+def set_quantile(probabilities: NDArray[np.float64], truth: NDArray[np.intp], coverage: float) -> float:
+    """The quantile of 1 - p(true label) with which prediction sets hold the truth for `coverage` of new photos.
+
+    With the finite-sample correction of split conformal prediction. Source: Sadinle, Lei and Wasserman (JASA 2019);
+    Angelopoulos and Bates, "A Gentle Introduction to Conformal Prediction" (2021).
+    """
+    scores = np.sort(1.0 - probabilities[np.arange(len(truth)), truth])
+    rank = math.ceil((len(scores) + 1) * coverage)
+    return float(scores[rank - 1]) if rank <= len(scores) else 1.0
+
+
+def answer_threshold(
+    confidence: NDArray[np.float64], correct: NDArray[np.bool_], precision: float, *, floor: float
+) -> float:
+    """The least threshold, not below `floor`, from which answers are right with at least `precision`.
+
+    `confidence` (n,) is the summed probability of the answer, `correct` (n,) whether it is right. 1.0 when no
+    threshold reaches the precision.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    shares = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
+    good = np.flatnonzero((shares >= precision) & (confidence[order] >= floor))
+    return max(floor, float(confidence[order][good[-1]])) if len(good) else 1.0

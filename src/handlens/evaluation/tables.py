@@ -1,0 +1,135 @@
+"""The report as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["markdown", "table"]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" + " ---: |" * (len(header) - 1)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def percent(share: float | None) -> str:
+    """0.4894 → "48.9"; None → "-"."""
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The whole report; shares are in percent, ECE with three decimals."""
+    run = report["run"]
+    parts = [
+        "# Evaluation",
+        f"{run['settings']['network']} with a linear head, {len(run['labels'])} labels, trained on "
+        f"{run['photos']} photos "
+        f"({run['unusable_among_them']} of them marked unusable). Handlens {report['handlens']}; {report['machine']}.",
+        "Only photos marked usable are judged. Probabilities are calibrated on other folds than they are judged on.",
+        table(
+            (
+                "protocol",
+                "photos",
+                "top-1",
+                "top-3",
+                "top-5",
+                "balanced",
+                "macro-F1",
+                "ECE before",
+                "ECE",
+                "NLL",
+            ),
+            [_row(name, found["flat"], found) for name, found in report["protocols"].items()],
+        ),
+        "## At species rank",
+        table(
+            ("protocol", "photos", "top-1", "top-3", "top-5", "balanced", "macro-F1", "ECE", "NLL"),
+            [_row(name, found["species"]) for name, found in report["protocols"].items()],
+        ),
+    ]
+    for name, found in report["protocols"].items():
+        parts += [f"## {name[0].upper()}{name[1:]}, fold by fold", _folds(found["folds"])]
+    parts += _answers(report)
+    if "field" in report:
+        parts += _field(report["field"])
+    for name in ("ten labels, leave-one-fold-out", "all labels, leave-one-fold-out"):
+        parts += [
+            f"## {name[0].upper()}{name[1:]}, label by label",
+            _labels(report["protocols"][name]["per_label"]),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(name: str, figures: Mapping[str, Any], found: Mapping[str, Any] | None = None) -> list[object]:
+    shares = [percent(figures[key]) for key in ("top1", "top3", "top5", "balanced", "macro_f1")]
+    before = [] if found is None else [f"{found['ece_before_temperature']:.3f}"]
+    return [name, figures["photos"], *shares, *before, f"{figures['ece']:.3f}", f"{figures['nll']:.2f}"]
+
+
+def _folds(folds: Mapping[str, Any]) -> str:
+    return table(
+        ("fold held out", "photos", "top-1", "top-5", "balanced", "ECE", "temperature"),
+        [
+            (
+                name,
+                figures["photos"],
+                percent(figures["top1"]),
+                percent(figures["top5"]),
+                percent(figures["balanced"]),
+                f"{figures['ece']:.3f}",
+                f"{figures['temperature']:.2f}",
+            )
+            for name, figures in folds.items()
+        ],
+    )
+
+
+def _answers(report: Mapping[str, Any]) -> list[str]:
+    sets, decisions, answers = report["prediction_sets"], report["decisions"], report["answers"]
+    thresholds = ", ".join(f"{rank} {value:.2f}" for rank, value in answers["thresholds"].items())
+    return [
+        "## What is answered (all labels, leave-one-fold-out)",
+        f"A name is given for {percent(decisions['answered'])} % of the photos and is right for "
+        f'{percent(decisions["right_when_answered"])} % of those; the others are answered "unknown", with candidates. '
+        f"Thresholds in the bundle: {thresholds}; temperature {answers['temperature']:.2f}.",
+        table(
+            ("rank of the answer", "photos", "right"),
+            [(rank, row["photos"], percent(row["right"])) for rank, row in decisions["ranks"].items()],
+        ),
+        f"Prediction sets made for {percent(sets['wanted'])} % hold the truth for {percent(sets['coverage'])} % "
+        "of the photos, "
+        f"with {sets['size']} labels on average.",
+        table(
+            ("fold held out", "coverage", "labels in a set"),
+            [(name, percent(row["coverage"]), row["size"]) for name, row in sets["folds"].items()],
+        ),
+    ]
+
+
+def _field(field: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for name in ("ten labels", "flat", "species"):
+        row = field[name]
+        low, high = row["top1_interval"]
+        interval = f"{percent(low)} to {percent(high)}"
+        shares = [percent(row[key]) for key in ("top1", "top3", "top5", "balanced")]
+        rows.append((name, row["photos"], shares[0], interval, *shares[1:], f"{row['ece']:.3f}"))
+    count = field["decisions"]
+    return [
+        "## Field: yet other photographers and places",
+        table(("labels", "photos", "top-1", "95 % interval", "top-3", "top-5", "balanced", "ECE"), rows),
+        f"Of {count['known']} photos of known species {count['known_answered']} get a name, "
+        f"{count['known_answered_rightly']} "
+        f'rightly; of {count["unknown"]} others {count["unknown_left_unknown"]} are answered "unknown" and '
+        f"{count['unknown_named_rightly_at_a_wider_rank']} named rightly at a wider rank.",
+    ]
+
+
+def _labels(labels: Mapping[str, Any]) -> str:
+    return table(
+        ("label", "photos", "recall", "precision"),
+        [(name, row["photos"], percent(row["recall"]), percent(row["precision"])) for name, row in labels.items()],
+    )

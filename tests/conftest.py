@@ -1,0 +1,43 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handlens.identifier import Identifier
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_PHOTOS = ROOT.parent / "shared" / "data" / "photos"
+"""Real photographs for those who have them; they are not part of the project."""
+
+
+@pytest.fixture(scope="session")
+def identifier() -> Identifier:
+    """The bundle that ships, loaded once."""
+    return Identifier.load()
+
+
+@pytest.fixture(scope="session")
+def real_photos() -> Callable[[str, int], list[Path]]:
+    """`real_photos(split, count)`: that many real photos, the same every time; skips where there are none."""
+    if not SHARED_PHOTOS.is_dir():
+        pytest.skip("no real photos here: ../shared/data/photos is not part of the project")
+
+    def choose(split: str, count: int) -> list[Path]:
+        files = sorted((SHARED_PHOTOS / split).rglob("*.jpg"))
+        places = np.random.default_rng(11).choice(len(files), size=min(count, len(files)), replace=False)
+        return [files[place] for place in sorted(places)]
+
+    return choose
+
+
+@pytest.fixture(scope="session")
+def drawn_pictures() -> list[Path]:
+    """The drawn example pictures of the repository."""
+    pictures = sorted((ROOT / "examples").glob("drawn-*.png"))
+    assert pictures, "examples/ holds no drawn picture"
+    return pictures
