@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Every figure of the README and docs/results.md that is not an accuracy: run in an environment with the extra `dev`.
+# Accuracy: handlens train, evaluate --field (see docs/results.md); it needs the photographs.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-.venv-dev/bin/python}
+status=0
+for benchmark in startup memory; do
+    echo "== $benchmark"
+    "$python" "benchmarks/$benchmark.py" || status=1
+done
+exit $status

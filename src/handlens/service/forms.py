@@ -1,0 +1,157 @@
+"""The multipart form of `POST /v1/identify` → the arguments of `Identifier.identify`.
+
+The form is parsed by Starlette's parser, with one change: a photo stays in memory, whatever its size, and is never
+spooled to a file. The limit on the body bounds what that takes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from handlens.errors import UsageError
+from handlens.identifier import DEFAULT_TOP
+from handlens.photo import BadCropError, BadRotationError, Crop
+from handlens.service.problems import UnsupportedMediaTypeError
+from handlens.service.settings import Settings
+
+__all__ = ["IdentifyForm", "photo_name", "read_identify_form"]
+
+_FIELDS: Final = frozenset({"photos", "top", "among", "crop", "rotate"})
+_MOST_FILES: Final = 5
+_LONGEST_NAME: Final = 150
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifyForm:
+    """One photo and how to look at it: the arguments of `Identifier.identify`."""
+
+    photo: bytes
+    name: str
+    top: int
+    among: tuple[str, ...] | None
+    crop: Crop | None
+    rotate: int
+
+
+class _MemoryParser(MultiPartParser):
+    spool_max_size = 0  # for a SpooledTemporaryFile: never roll over to a file
+
+
+async def read_identify_form(request: Request, settings: Settings) -> IdentifyForm:
+    """Reads and checks the form.
+
+    A text field that is blank counts as not given. Raises UsageError for a form that is broken, has fields that are
+    unknown, doubled or no numbers, or does not have exactly one photo; UnsupportedMediaTypeError where the body is no
+    multipart form; BadCropError and BadRotationError.
+    """
+    if request.query_params:
+        raise UsageError("The parameters belong into the form, not into the address.")
+    form = await _parse(request, settings)
+    try:
+        _check_fields(form)
+        upload = _single_photo(form)
+        photo = await upload.read()
+        name = photo_name(upload.filename)
+    finally:
+        await form.close()
+    return IdentifyForm(
+        photo=photo,
+        name=name,
+        top=_top(_text(form, "top")),
+        among=_among(_text(form, "among")),
+        crop=_crop(_text(form, "crop"), name),
+        rotate=_rotate(_text(form, "rotate"), name),
+    )
+
+
+def photo_name(filename: str | None) -> str:
+    """What answers call an uploaded photo: the base name of its file without what cannot be printed, or "photo"."""
+    base = re.split(r"[/\\]", filename or "")[-1]
+    name = "".join(character for character in base if character.isprintable()).strip()[:_LONGEST_NAME]
+    return name if name.strip(".") else "photo"
+
+
+async def _parse(request: Request, settings: Settings) -> FormData:
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise UnsupportedMediaTypeError("Send the photo as multipart/form-data, in the field photos.")
+    try:
+        async with aclosing(request.stream()) as stream:
+            return await _MemoryParser(
+                request.headers,
+                stream,
+                max_files=_MOST_FILES,
+                max_fields=settings.max_fields,
+                max_part_size=settings.max_field_bytes,
+            ).parse()
+    except MultiPartException as error:
+        raise UsageError(f"The form cannot be read: {error.message}") from None
+    except ValueError:  # a charset that is none, or the parser's own complaint
+        raise UsageError("The form cannot be read: it is no valid multipart/form-data.") from None
+
+
+def _check_fields(form: FormData) -> None:
+    for name, value in form.multi_items():
+        if name not in _FIELDS:
+            known = ", ".join(sorted(_FIELDS))
+            raise UsageError(f"The form has a field {name[:40]!r}; the fields are {known}.")
+        if isinstance(value, UploadFile) != (name == "photos"):
+            raise UsageError(f"The field {name} must be {'a file' if name == 'photos' else 'a text'}.")
+
+
+def _single_photo(form: FormData) -> UploadFile:
+    uploads = [value for value in form.getlist("photos") if isinstance(value, UploadFile)]
+    # What a browser sends for a file field in which nothing was chosen.
+    chosen = [upload for upload in uploads if upload.filename or upload.size]
+    if not chosen:
+        raise UsageError("The form has no photo: send one file in the field photos.")
+    if len(chosen) > 1:
+        raise UsageError("Several photos of one specimen are not supported yet: send one file in the field photos.")
+    return chosen[0]
+
+
+def _text(form: FormData, name: str) -> str | None:
+    values: Collection[str] = [value for value in form.getlist(name) if isinstance(value, str)]
+    if len(values) > 1:
+        raise UsageError(f"The field {name} is there {len(values)} times; send it once.")
+    return next(iter(values), "").strip() or None
+
+
+def _top(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_TOP
+    if not _WHOLE.fullmatch(text):
+        raise UsageError("top must be a whole number, 1 or more.")
+    return int(text)
+
+
+def _among(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _crop(text: str | None, photo: str) -> Crop | None:
+    if text is None:
+        return None
+    try:
+        return Crop.parse(text)
+    except BadCropError as error:
+        raise BadCropError(photo, error.detail) from None
+
+
+def _rotate(text: str | None, photo: str) -> int:
+    if text is None:
+        return 0
+    if not _WHOLE.fullmatch(text):
+        raise BadRotationError(photo, "The rotation must be a multiple of 90 degrees, for example 90.")
+    return int(text)

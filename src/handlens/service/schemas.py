@@ -1,0 +1,201 @@
+"""The documents of the API as OpenAPI describes them. They describe, they do not convert: what a route answers is
+what `Identification.as_dict` gives, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from handlens.service.problems import MEDIA_TYPE
+
+__all__ = [
+    "IDENTIFY_FORM",
+    "PREDICT_BODY",
+    "IdentificationDocument",
+    "ModelDocument",
+    "NamesDocument",
+    "PredictBody",
+    "PredictDocument",
+    "ProblemDocument",
+    "StatusDocument",
+    "problem_responses",
+]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class DecisionDocument(_Document):
+    """The most exact name that is likely enough; "unknown" where none is."""
+
+    name: str
+    rank: Literal["variety", "species", "group", "unknown"]
+    probability: float = Field(ge=0, le=1)
+
+
+class CandidateDocument(_Document):
+    """A label of the model and its probability."""
+
+    name: str
+    probability: float = Field(ge=0, le=1)
+
+
+class IdentificationDocument(_Document):
+    """The answer for one photo."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "photo": "a.jpg",
+                "decision": {"name": "quartz", "rank": "species", "probability": 0.82},
+                "candidates": [
+                    {"name": "quartz", "probability": 0.61},
+                    {"name": "amethyst", "probability": 0.21},
+                ],
+                "prediction_set": ["quartz", "amethyst", "calcite"],
+                "unknown_score": 0.07,
+                "model": "handlens-1.0",
+            }
+        }
+    )
+
+    photo: str = Field(description="The base name of the uploaded file.")
+    decision: DecisionDocument
+    candidates: list[CandidateDocument] = Field(description="The most probable labels, best first.")
+    prediction_set: list[str] = Field(description="The labels of the 90 % set, best first.")
+    unknown_score: float = Field(ge=0, le=1, description="Higher: less likely any label.")
+    model: str = Field(description="The name of the model bundle.")
+
+
+class ProblemDocument(_Document):
+    """An RFC 9457 problem document."""
+
+    type: str = Field(description="/problems/ and the code.")
+    title: str
+    status: int
+    detail: str = Field(description="One sentence for a person.")
+    code: str = Field(description="One word for a program, the same in every door of Handlens.")
+    photo: str | None = Field(default=None, description="The photo's name, where it is about a photo.")
+
+
+class PredictBody(BaseModel):
+    """The body of the original contract; other keys are ignored, as they always were."""
+
+    image_base64: str = Field(description="The bytes of an image file in base64; a data-URI prefix is accepted.")
+
+
+class PredictDocument(_Document):
+    """The answer of the original contract."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"La categoria es": "Quartz"}}, serialize_by_alias=True)
+
+    category: str = Field(alias="La categoria es")
+
+
+class StatusDocument(_Document):
+    """How the service is."""
+
+    status: Literal["ok"]
+    model: str | None = None
+
+
+class NamesDocument(_Document):
+    """The names to show for every name that an answer can hold."""
+
+    lang: Literal["en", "es"]
+    names: dict[str, str]
+
+
+class ModelDocument(_Document):
+    """The loaded model and the largest photo that is accepted."""
+
+    name: str
+    labels: list[str]
+    max_photo_bytes: int
+
+
+_WHEN: Final = {
+    400: ("truncated-image", "The photo is empty, damaged or too small, or the crop or rotation does not fit it."),
+    413: ("image-too-large", "The photo or the request's body is too large."),
+    415: ("not-an-image", "The file is no image of a readable format, or the body is of another content type."),
+    422: ("bad-request", "A field is missing, unknown or has a value that makes no sense."),
+    501: ("not-available", "The loaded model does not know the ten labels."),
+    503: ("not-ready", "The network does not answer."),
+}
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI descriptions of the problem documents with these statuses."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        code, description = _WHEN[status]
+        example = {
+            "type": f"/problems/{code}",
+            "title": code.replace("-", " ").capitalize(),
+            "status": status,
+            "detail": description,
+            "code": code,
+        }
+        schema = {"$ref": "#/components/schemas/ProblemDocument"}
+        responses[status] = {
+            "description": description,
+            "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
+        }
+    return responses
+
+
+IDENTIFY_FORM: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["photos"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "photos": {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": 1,
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "One photo: JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
+                        },
+                        "top": {"type": "integer", "minimum": 1, "default": 5, "description": "Candidates to give."},
+                        "among": {
+                            "type": "string",
+                            "description": "Names to choose from, separated by commas, or origin-ten.",
+                            "example": "quartz,calcite,fluorite",
+                        },
+                        "crop": {
+                            "type": "string",
+                            "pattern": "^[0-9]+,[0-9]+,[0-9]+,[0-9]+$",
+                            "description": "x,y,width,height in pixels of the upright, rotated photo.",
+                            "example": "40,60,800,600",
+                        },
+                        "rotate": {
+                            "type": "integer",
+                            "multipleOf": 90,
+                            "default": 0,
+                            "description": "Degrees clockwise, a multiple of 90.",
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+PREDICT_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": PredictBody.model_json_schema(),
+                "example": {"image_base64": "/9j/4AAQSkZJRgABAQ…"},
+            }
+        },
+    }
+}

@@ -1,0 +1,222 @@
+"""`POST /v1/identify` over a real connection: the answer of Python, and every refusal."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from handlens.identifier import Identification, Identifier
+from handlens.photo import Crop
+from handlens.service.forms import photo_name
+from handlens.service.schemas import IdentificationDocument
+from service.running import JPEG, check_problem, drawn, encoded
+
+COLOURS = [(150, 60, 170), (20, 140, 70), (200, 160, 60), (30, 60, 190), (235, 235, 240)]
+
+
+def post(
+    client: httpx.Client, photo: bytes = JPEG, name: str = "a.jpg", fields: Mapping[str, str] | None = None
+) -> httpx.Response:
+    return client.post("/v1/identify", files={"photos": (name, photo)}, data=dict(fields or {}))
+
+
+def same(response: httpx.Response, expected: Identification) -> None:
+    """The answers agree: names and order exactly, numbers to 1e-5."""
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    got, wanted = response.json(), expected.as_dict()
+    assert list(got) == list(wanted)
+    assert got["candidates"] == [
+        {"name": row["name"], "probability": pytest.approx(row["probability"], abs=1e-5)}
+        for row in wanted["candidates"]
+    ]
+    decision = wanted["decision"]
+    assert got["decision"] == decision | {"probability": pytest.approx(decision["probability"], abs=1e-5)}
+    assert got["unknown_score"] == pytest.approx(wanted["unknown_score"], abs=1e-5)
+    for key in ("photo", "prediction_set", "model"):
+        assert got[key] == wanted[key]
+    IdentificationDocument.model_validate(got)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_the_answer_is_that_of_python(
+    client: httpx.Client, identifier: Identifier, colour: tuple[int, int, int], image_format: str
+) -> None:
+    photo = encoded(drawn(colour), image_format)
+    same(post(client, photo), identifier.identify(photo, name="a.jpg"))
+
+
+def test_every_field_reaches_the_identifier(client: httpx.Client, identifier: Identifier) -> None:
+    among = list(identifier.bundle.labels[:4])
+    fields = {"top": "3", "among": " , ".join(among), "crop": "20,100,180,140", "rotate": "-90"}
+    expected = identifier.identify(JPEG, top=3, among=among, crop=Crop(20, 100, 180, 140), rotate=-90, name="a.jpg")
+    assert expected != identifier.identify(JPEG, top=3, among=among, name="a.jpg")
+    same(post(client, fields=fields), expected)
+    assert len(expected.candidates) == 3
+
+
+def test_blank_fields_count_as_not_given(client: httpx.Client, identifier: Identifier) -> None:
+    same(
+        post(client, fields={"top": "", "among": " ", "crop": "", "rotate": ""}),
+        identifier.identify(JPEG, name="a.jpg"),
+    )
+
+
+def test_names_to_choose_from_may_be_spanish_and_reserved(client: httpx.Client, identifier: Identifier) -> None:
+    same(
+        post(client, fields={"among": "cuarzo,Calcita"}),
+        identifier.identify(JPEG, among=["quartz", "calcite"], name="a.jpg"),
+    )
+    answer = post(client, fields={"among": "origin-ten", "top": "99"})
+    assert len(answer.json()["candidates"]) == 10
+
+
+def test_many_requests_at_once_get_their_own_answers(client: httpx.Client, identifier: Identifier) -> None:
+    photos = [encoded(drawn(colour)) for colour in COLOURS] * 2
+    expected = [identifier.identify(photo, name=f"{index}.jpg") for index, photo in enumerate(photos)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda index: post(client, photos[index], f"{index}.jpg"), range(len(photos))))
+    for answer, wanted in zip(answers, expected, strict=True):
+        same(answer, wanted)
+
+
+def test_real_photos_get_the_answer_of_python(
+    client: httpx.Client, identifier: Identifier, real_photos: Callable[[str, int], list[Path]]
+) -> None:
+    for path in real_photos("field", 4):
+        same(post(client, path.read_bytes(), path.name), identifier.identify(path.read_bytes(), name=path.name))
+
+
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        ("../../etc/passwd.jpg", "passwd.jpg"),
+        ("C:\\photos\\ágata 1.jpg", "ágata 1.jpg"),
+        ("a\x07b\u202egpj.exe", "abgpj.exe"),
+        ("folder/..", "photo"),
+        ("", "photo"),
+        (None, "photo"),
+        ("x" * 999, "x" * 150),
+    ],
+)
+def test_a_photo_is_named_by_the_base_name(sent: str | None, named: str) -> None:
+    assert photo_name(sent) == named
+
+
+def test_the_name_in_the_answer_is_the_base_name(client: httpx.Client) -> None:
+    assert post(client, name="../../minas/ágata.jpg").json()["photo"] == "ágata.jpg"
+
+
+BROKEN: list[tuple[str, bytes, int, str]] = [
+    ("cut.jpg", JPEG[: len(JPEG) // 2], 400, "truncated-image"),
+    ("text.jpg", b"This is a letter, not a picture.\n" * 20, 415, "not-an-image"),
+    ("page.jpg", b"<!doctype html><html><body>404</body></html>", 415, "not-an-image"),
+    ("drawing.svg", b'<svg xmlns="http://www.w3.org/2000/svg"/>', 415, "unsupported-format"),
+    ("empty.jpg", b"", 400, "empty-file"),
+    ("tiny.png", encoded(drawn(size=(8, 8)), "PNG"), 400, "image-too-small"),
+    ("long.png", encoded(drawn(size=(20_001, 16)).convert("1"), "PNG"), 413, "image-too-large"),
+]
+
+
+@pytest.mark.parametrize(("name", "photo", "status", "code"), BROKEN, ids=[row[0] for row in BROKEN])
+def test_a_photo_that_cannot_be_used(client: httpx.Client, name: str, photo: bytes, status: int, code: str) -> None:
+    check_problem(post(client, photo, name), status, code, photo=name)
+
+
+WRONG_FIELDS: list[tuple[dict[str, str], int, str, str | None]] = [
+    ({"crop": "1,2,3"}, 400, "bad-crop", "a.jpg"),
+    ({"crop": "0,0,9999,9999"}, 400, "bad-crop", "a.jpg"),
+    ({"rotate": "45"}, 400, "bad-rotation", "a.jpg"),
+    ({"rotate": "left"}, 400, "bad-rotation", "a.jpg"),
+    ({"top": "0"}, 422, "bad-request", None),
+    ({"top": "-3"}, 422, "bad-request", None),
+    ({"top": "five"}, 422, "bad-request", None),
+    ({"top": "9" * 5000}, 422, "bad-request", None),
+    ({"among": "quartz,kryptonite"}, 422, "unknown-mineral", None),
+    ({"among": "@/etc/passwd"}, 422, "unknown-mineral", None),
+    ({"among": ","}, 422, "bad-request", None),
+    ({"hardness": "3"}, 422, "bad-request", None),
+    ({"top": "3" * 20_000}, 422, "bad-request", None),
+    ({f"field{index}": "x" for index in range(30)}, 422, "bad-request", None),
+]
+
+
+@pytest.mark.parametrize(("fields", "status", "code", "photo"), WRONG_FIELDS)
+def test_a_field_that_makes_no_sense(
+    client: httpx.Client, fields: dict[str, str], status: int, code: str, photo: str | None
+) -> None:
+    check_problem(post(client, fields=fields), status, code, photo)
+
+
+def test_a_mineral_that_is_no_label(client: httpx.Client, identifier: Identifier) -> None:
+    other = next(mineral.name for mineral in identifier.minerals if mineral.name not in identifier.bundle.labels)
+    assert other in check_problem(post(client, fields={"among": other}), 422, "unknown-label")
+
+
+Files = list[tuple[str, tuple[str | None, bytes]]]
+WRONG_FILES: list[tuple[Files, str]] = [
+    ([("top", (None, b"3"))], "no photo"),
+    ([("photos", ("a.jpg", JPEG)), ("photos", ("b.jpg", JPEG))], "not supported yet"),
+    ([("photos", (f"{index}.jpg", JPEG)) for index in range(20)], "cannot be read"),
+    ([("photo", ("a.jpg", JPEG))], "field 'photo'"),
+    ([("photos", (None, b"a.jpg"))], "must be a file"),
+    ([("photos", ("a.jpg", JPEG)), ("top", ("b.txt", b"3"))], "must be a text"),
+    ([("photos", ("a.jpg", JPEG)), ("top", (None, b"3")), ("top", (None, b"4"))], "2 times"),
+]
+
+
+@pytest.mark.parametrize(("files", "words"), WRONG_FILES)
+def test_a_form_that_does_not_have_one_photo(client: httpx.Client, files: Files, words: str) -> None:
+    assert words in check_problem(client.post("/v1/identify", files=files), 422, "bad-request")
+
+
+FORM = "multipart/form-data; boundary=edge"
+PART = b'--edge\r\nContent-Disposition: form-data; name="photos"; filename="a.jpg"\r\n\r\n'
+MALFORMED: list[tuple[str, bytes]] = [
+    ("multipart/form-data", PART),
+    (FORM, b"no form at all"),
+    (FORM, b""),
+    (FORM, PART + JPEG),  # the last boundary is missing
+    (FORM, PART.replace(b"a.jpg", b"") + b"\r\n--edge--\r\n"),  # a browser's field in which nothing was chosen
+    (FORM, b"--edge\r\nContent-Disposition: form-data\r\n\r\nx\r\n--edge--\r\n"),
+    (FORM, b"--edge\r\n: \r\n\r\nx\r\n--edge--\r\n"),
+    (f"{FORM}; charset=idna", b'--edge\r\nContent-Disposition: form-data; name="\xff..a"\r\n\r\nx\r\n--edge--\r\n'),
+    (f"{FORM}; charset=undefined", b'--edge\r\nContent-Disposition: form-data; name="top"\r\n\r\nx\r\n--edge--\r\n'),
+]
+
+
+@pytest.mark.parametrize(("content_type", "body"), MALFORMED)
+def test_a_form_that_is_broken(client: httpx.Client, content_type: str, body: bytes) -> None:
+    answer = client.post("/v1/identify", content=body, headers={"content-type": content_type})
+    check_problem(answer, 422, "bad-request")
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "image/jpeg", "application/x-www-form-urlencoded", ""])
+def test_a_body_of_another_content_type(client: httpx.Client, content_type: str) -> None:
+    answer = client.post("/v1/identify", content=JPEG, headers={"content-type": content_type})
+    check_problem(answer, 415, "unsupported-media-type")
+
+
+def test_parameters_in_the_address_are_refused_and_not_ignored(client: httpx.Client) -> None:
+    answer = client.post("/v1/identify?top=1", files={"photos": ("a.jpg", JPEG)})
+    check_problem(answer, 422, "bad-request")
+
+
+def test_a_large_photo_never_touches_the_disk(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_file(*_args: Any, **_kwargs: Any) -> Any:
+        raise AssertionError("a temporary file was opened")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_file)
+    photo = JPEG + os.urandom(3 * 2**20)  # what follows the end of a JPEG is allowed, and is more than is spooled
+    with pytest.raises(AssertionError), tempfile.SpooledTemporaryFile(max_size=2**20) as spooled:
+        spooled.write(photo)
+    assert post(client, photo).status_code == 200
