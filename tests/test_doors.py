@@ -1,0 +1,101 @@
+"""All doors give the same answer to the same photo: CLI, Python, HTTP, and each of them a second time."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from handlens import Crop, Identifier
+from handlens.service import create_app
+from service.running import running
+
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def address(identifier: Identifier) -> Iterator[str]:
+    with running(create_app(identifier)) as base:
+        yield base
+
+
+def by_command_line(photos: list[Path], *options: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "handlens", "identify", *map(str, photos), "--format", "jsonl", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def by_http(address: str, photos: list[Path], **fields: str) -> list[dict[str, Any]]:
+    answers = []
+    for photo in photos:
+        files = {"photos": (photo.name, photo.read_bytes())}
+        response = httpx.post(f"{address}/v1/identify", files=files, data=fields, timeout=60)
+        assert response.status_code == 200, response.text
+        answers.append(response.json())
+    return answers
+
+
+def assert_same(answers: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
+    assert len(answers) == len(others) > 0
+    for answer, other in zip(answers, others, strict=True):
+        # HTTP has the name of the upload, the command line the path as typed.
+        assert Path(answer["photo"]).name == Path(other["photo"]).name
+        for key in ("prediction_set", "model"):
+            assert answer[key] == other[key]
+        assert answer["unknown_score"] == pytest.approx(other["unknown_score"], abs=TOLERANCE)
+        for key in ("name", "rank"):
+            assert answer["decision"][key] == other["decision"][key]
+        assert answer["decision"]["probability"] == pytest.approx(other["decision"]["probability"], abs=TOLERANCE)
+        assert [row["name"] for row in answer["candidates"]] == [row["name"] for row in other["candidates"]]
+        found = [row["probability"] for row in answer["candidates"]]
+        assert found == pytest.approx([row["probability"] for row in other["candidates"]], abs=TOLERANCE)
+
+
+def check_all_doors(identifier: Identifier, address: str, photos: list[Path]) -> None:
+    python = [identifier.identify(photo).as_dict() for photo in photos]
+    line = by_command_line(photos)
+    assert_same(line, python)
+    assert_same(by_http(address, photos), python)
+    assert by_command_line(photos) == line
+
+
+def test_drawn_pictures(identifier: Identifier, address: str, drawn_pictures: list[Path]) -> None:
+    check_all_doors(identifier, address, drawn_pictures)
+
+
+@pytest.mark.real_photos
+def test_real_photos(identifier: Identifier, address: str, real_photos: Callable[[str, int], list[Path]]) -> None:
+    check_all_doors(identifier, address, real_photos("field", 12) + real_photos("others", 12))
+
+
+def test_options_mean_the_same(identifier: Identifier, address: str, drawn_pictures: list[Path]) -> None:
+    python = [
+        identifier.identify(
+            photo, top=3, among=["origin-ten", "citrine"], crop=Crop(40, 30, 300, 400), rotate=90
+        ).as_dict()
+        for photo in drawn_pictures
+    ]
+    flags = ("--top", "3", "--among", "origin-ten,citrine", "--crop", "40,30,300,400", "--rotate", "90")
+    assert_same(by_command_line(drawn_pictures, *flags), python)
+    fields = {"top": "3", "among": "origin-ten,citrine", "crop": "40,30,300,400", "rotate": "90"}
+    assert_same(by_http(address, drawn_pictures, **fields), python)
+    plain = [identifier.identify(photo, top=3).as_dict() for photo in drawn_pictures]
+    assert plain != python, "the options must have changed something"
+
+
+def test_the_original_contract_names_the_best_of_the_ten(
+    identifier: Identifier, address: str, drawn_pictures: list[Path]
+) -> None:
+    for photo in drawn_pictures:
+        body = {"image_base64": base64.b64encode(photo.read_bytes()).decode("ascii")}
+        answer = httpx.post(f"{address}/predict/", json=body, timeout=60).json()
+        best = identifier.identify(photo, among=["origin-ten"], top=1).candidates[0].name
+        expected = {"amethyst": "Quartz (Var: Amethyst)"}.get(best, best.capitalize())
+        assert answer == {"La categoria es": expected}
