@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from handlens.cli.extras import need
+from handlens.errors import UsageError
 
 __all__ = ["add_arguments", "run"]
 
@@ -17,6 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="the bundle to make; must not be there yet"
     )
     parser.add_argument("--name", required=True, help="what answers call the model, for example handlens-0.1")
+    parser.add_argument(
+        "--notes", type=Path, metavar="FILE", help="Markdown for the model card: sources, licences, known failures"
+    )
+    parser.add_argument("--licence", default="not stated", help="of the weights (default: not stated)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,7 +33,11 @@ def run(options: argparse.Namespace) -> int:
     from handlens.training.export import export
     from handlens.training.run import load_run
 
-    made = export(load_run(options.run), options.out, name=options.name)
+    try:
+        notes = None if options.notes is None else options.notes.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--notes {options.notes}: cannot be read: {error}") from error
+    made = export(load_run(options.run), options.out, name=options.name, notes=notes, licence=options.licence)
     size = sum(file.stat().st_size for file in made.iterdir())
     print(f"{made}: {size / 2**20:.1f} MiB")
     return 0

@@ -20,6 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=float, default=1e-3, metavar="C", help="inverse of the penalty (default: 0.001)"
     )
+    parser.add_argument(
+        "--balance",
+        type=float,
+        default=1.0,
+        metavar="POWER",
+        help="of the inverse class frequency that weighs a photo: 1 every label counts the same, 0 every photo does",
+    )
     parser.add_argument("--drop-unusable", action="store_true", help="do not train on photos marked usable=no")
     parser.add_argument("--no-mirror", action="store_true", help="do not train on mirrored copies")
 
@@ -37,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         network=options.network,
         keep_unusable=not options.drop_unusable,
         mirror=not options.no_mirror,
-        head=HeadSettings(strength=options.strength),
+        head=HeadSettings(strength=options.strength, balance=options.balance),
     )
     finished = train(options.source, options.out, settings)
     record = finished.record

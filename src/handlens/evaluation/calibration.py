@@ -16,12 +16,14 @@ __all__ = ["answer_threshold", "fit_temperature", "set_quantile"]
 def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.intp]) -> float:
     """The temperature (0.05 to 20) with the least negative log-likelihood of the true columns.
 
-    Photos of a label that the logits do not know (-inf) say nothing about it and are left out. Source: Guo et al.,
-    "On Calibration of Modern Neural Networks" (ICML 2017).
+    Photos of a label that the logits do not know (-inf) say nothing about it and are left out; 1 when none is left.
+    Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017).
     """
     rows = np.arange(len(truth))
     known = np.isfinite(logits[rows, truth])
     kept, true = logits[known], truth[known]
+    if not len(true):
+        return 1.0
 
     def loss(log_temperature: float) -> float:
         picked = softmax(kept, math.exp(log_temperature))[np.arange(len(true)), true]
@@ -51,6 +53,9 @@ def answer_threshold(
     threshold reaches the precision.
     """
     order = np.argsort(-confidence, kind="stable")
+    sorted_confidence = confidence[order]
     shares = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero((shares >= precision) & (confidence[order] >= floor))
-    return max(floor, float(confidence[order][good[-1]])) if len(good) else 1.0
+    # A threshold lets all answers of equal confidence through, so only the last of them tells its precision.
+    last = np.append(sorted_confidence[1:] != sorted_confidence[:-1], True)[: len(order)]
+    good = np.flatnonzero(last & (shares >= precision) & (sorted_confidence >= floor))
+    return float(sorted_confidence[good[-1]]) if len(good) else 1.0

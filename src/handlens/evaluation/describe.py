@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlens.decision import softmax
-from handlens.evaluation.calibration import fit_temperature
 from handlens.evaluation.metrics import calibration_error, measure, per_label
 from handlens.evaluation.protocol import HeldOut
 from handlens.minerals import KnowledgeBase
@@ -56,12 +55,11 @@ def at_species(
 
 
 def restricted(found: HeldOut, labels: Sequence[str]) -> HeldOut:
-    """The predictions of a wider model for the photos of `labels`, chosen among them as `--among` does."""
+    """The predictions of a wider model for the photos of `labels`, chosen among them as `--among` does: a softmax over
+    their logits at the temperature of the whole model.
+    """
     columns = np.array([found.labels.index(label) for label in sorted(labels)], dtype=np.intp)
     rows = np.flatnonzero(np.isin(found.truth, columns))
     truth = np.searchsorted(columns, found.truth[rows])
     logits, folds = found.logits[np.ix_(rows, columns)], found.folds[rows]
-    temperatures = np.ones(len(rows))
-    for fold in np.unique(folds):
-        temperatures[folds == fold] = fit_temperature(logits[folds != fold], truth[folds != fold])
-    return HeldOut(tuple(sorted(labels)), logits, truth, folds, found.places[rows], temperatures)
+    return HeldOut(tuple(sorted(labels)), logits, truth, folds, found.places[rows], found.temperatures[rows])

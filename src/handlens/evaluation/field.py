@@ -15,7 +15,7 @@ from handlens.evaluation.describe import at_species, species_of
 from handlens.evaluation.metrics import balanced_accuracy, calibration_error, top_k, wilson_interval
 from handlens.identifier import ORIGIN_TEN
 from handlens.minerals import KnowledgeBase
-from handlens.training.samples import Sample
+from handlens.training.samples import BadSamplesError, Sample
 
 __all__ = ["field_figures"]
 
@@ -30,15 +30,19 @@ def field_figures(
     """Figures for the usable photos: flat and species rank, the ten labels among themselves, and the decisions.
 
     A photo whose label the model lacks counts at species rank where the tree has its species (rock crystal is quartz),
-    else as an unknown.
+    else as an unknown. Figures are None where there is no photo for them; those of the ten labels also where the model
+    does not know all ten. Raises BadSamplesError where no photo is usable.
     """
     usable = [place for place, sample in enumerate(samples) if sample.usable]
+    if not usable:
+        raise BadSamplesError("there is no usable photo in the split 'field'")
     samples, logits = [samples[place] for place in usable], logits[usable]
     probabilities = softmax(logits, settings.temperature)
     column = {label: place for place, label in enumerate(labels)}
     flat = [place for place, sample in enumerate(samples) if sample.label in column]
-    ten = [place for place, sample in enumerate(samples) if sample.label in ORIGIN_TEN]
-    ten_columns = [column[label] for label in ORIGIN_TEN]
+    ten_columns = [column[label] for label in ORIGIN_TEN if label in column]
+    whole_ten = len(ten_columns) == len(ORIGIN_TEN)
+    ten = [place for place, sample in enumerate(samples) if whole_ten and sample.label in ORIGIN_TEN]
     ten_truth = np.array([ORIGIN_TEN.index(samples[place].label) for place in ten], dtype=np.intp)
 
     summed, _, species = at_species(probabilities, np.zeros(len(samples), np.intp), labels, minerals)
@@ -46,15 +50,19 @@ def field_figures(
     known = [place for place, name in enumerate(of) if name in species]
     return {
         "photos": len(samples),
-        "flat": _figures(probabilities[flat], np.array([column[samples[place].label] for place in flat])),
-        "species": _figures(summed[known], np.array([species.index(of[place]) for place in known])),
-        "ten labels": _figures(softmax(logits[np.ix_(ten, ten_columns)], settings.temperature), ten_truth),
+        "flat": _figures(probabilities[flat], np.array([column[samples[place].label] for place in flat], np.intp)),
+        "species": _figures(summed[known], np.array([species.index(of[place]) for place in known], np.intp)),
+        "ten labels": _figures(softmax(logits[np.ix_(ten, ten_columns)], settings.temperature), ten_truth)
+        if ten
+        else None,
         "unknown_photos": len(samples) - len(known),
         "decisions": _decisions(samples, probabilities, labels, settings.thresholds, minerals, known),
     }
 
 
-def _figures(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> dict[str, Any]:
+def _figures(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> dict[str, Any] | None:
+    if not len(truth):
+        return None
     predicted = probabilities.argmax(axis=1)
     hits = int(np.sum(predicted == truth))
     return {

@@ -26,7 +26,7 @@ ECE_BINS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Shares from 0 to 1 over `photos` photos; `ece` is None where there are too few photos for its bins."""
+    """Shares from 0 to 1 over `photos` photos; `ece` as `calibration_error` has it, `nll` in nats."""
 
     photos: int
     top1: float

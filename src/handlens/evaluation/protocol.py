@@ -6,6 +6,7 @@ Training may use photos marked unusable (a setting); they are never scored.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -53,8 +54,10 @@ def photographer_folds(samples: Sequence[Sample]) -> NDArray[np.str_]:
 
 
 def grouped_folds(samples: Sequence[Sample], *, folds: int = 5, seed: int = 0) -> NDArray[np.str_]:
-    """Random folds, stratified by label, that cut no group."""
+    """Random folds, stratified by label, that cut no group. Raises BadSamplesError for too few photos or groups."""
     labels, groups = [sample.label for sample in samples], [sample.group for sample in samples]
+    if max(Counter(labels).values(), default=0) < folds or len(set(groups)) < folds:
+        raise BadSamplesError(f"{folds} folds need {folds} groups of photos, and {folds} photos of some label")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     assigned = np.zeros(len(samples), dtype="<U8")
     for number, (_, held) in enumerate(splitter.split(np.zeros(len(samples)), labels, groups)):
@@ -63,8 +66,11 @@ def grouped_folds(samples: Sequence[Sample], *, folds: int = 5, seed: int = 0) -
 
 
 def held_out(samples: Sequence[Sample], folds: NDArray[np.str_], fit: Fit, *, keep_unusable: bool) -> HeldOut:
-    """Predictions for every usable sample from models fitted without its fold and its group."""
-    labels = tuple(sorted({sample.label for sample in samples}))
+    """Predictions for every usable sample from models fitted without its fold and its group.
+
+    Raises BadSamplesError where no sample is usable or a training part has fewer than two labels.
+    """
+    labels = tuple(sorted({sample.label for sample in samples if sample.usable or keep_unusable}))
     column = {label: index for index, label in enumerate(labels)}
     groups = np.array([sample.group for sample in samples])
     usable = np.array([sample.usable for sample in samples])
@@ -73,11 +79,15 @@ def held_out(samples: Sequence[Sample], folds: NDArray[np.str_], fit: Fit, *, ke
         here = folds == fold
         elsewhere = ~here & ~np.isin(groups, groups[here]) & (usable | keep_unusable)
         judged = np.flatnonzero(here & usable)
+        if not len(judged):
+            continue
         names, found = fit(np.flatnonzero(elsewhere), judged)
         spread = np.full((len(judged), len(labels)), -np.inf)
         spread[:, [column[name] for name in names]] = found
         logits.append(spread)
         places.append(judged)
+    if not places:
+        raise BadSamplesError("there is no usable photo to judge")
     order = np.concatenate(places)
     stacked = np.concatenate(logits)
     truth = np.array([column[samples[place].label] for place in order], dtype=np.intp)

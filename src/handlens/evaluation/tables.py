@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["markdown", "table"]
+__all__ = ["markdown", "percent", "table"]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -55,11 +55,10 @@ def markdown(report: Mapping[str, Any]) -> str:
     parts += _answers(report)
     if "field" in report:
         parts += _field(report["field"])
-    for name in ("ten labels, leave-one-fold-out", "all labels, leave-one-fold-out"):
-        parts += [
-            f"## {name[0].upper()}{name[1:]}, label by label",
-            _labels(report["protocols"][name]["per_label"]),
-        ]
+    basis = report["answers_from"]
+    for name in (basis.replace("all labels", "ten labels"), basis):
+        if found := report["protocols"].get(name):
+            parts += [f"## {name[0].upper()}{name[1:]}, label by label", _labels(found["per_label"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -91,7 +90,7 @@ def _answers(report: Mapping[str, Any]) -> list[str]:
     sets, decisions, answers = report["prediction_sets"], report["decisions"], report["answers"]
     thresholds = ", ".join(f"{rank} {value:.2f}" for rank, value in answers["thresholds"].items())
     return [
-        "## What is answered (all labels, leave-one-fold-out)",
+        f"## What is answered ({report['answers_from']})",
         f"A name is given for {percent(decisions['answered'])} % of the photos and is right for "
         f'{percent(decisions["right_when_answered"])} % of those; the others are answered "unknown", with candidates. '
         f"Thresholds in the bundle: {thresholds}; temperature {answers['temperature']:.2f}.",
@@ -113,6 +112,8 @@ def _field(field: Mapping[str, Any]) -> list[str]:
     rows = []
     for name in ("ten labels", "flat", "species"):
         row = field[name]
+        if row is None:
+            continue
         low, high = row["top1_interval"]
         interval = f"{percent(low)} to {percent(high)}"
         shares = [percent(row[key]) for key in ("top1", "top3", "top5", "balanced")]

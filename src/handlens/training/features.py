@@ -1,8 +1,9 @@
 """Features of many photos from a frozen graph, kept on disk so that a killed run goes on where it was.
 
 On disk, below the folder given: `<key>/00000.npz`, `<key>/00001.npz`, ... where `key` names the network, the
-preprocessing and the list of photos; each file holds the next 128 photos' `features` (n, D) float32 and `read` (n,)
-bool, written under another name first and then renamed, so a file that is there is whole.
+preprocessing and the list of photos; each file holds the next 128 photos' `features` (n, D) float32, `read` (n,)
+bool and `failures` (photos not read, 3) text. It is written under another name first and then renamed; one that is
+damaged all the same is made again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tqdm import tqdm
 from handlens.model import default_threads
 from handlens.photo import PhotoError, read_photo
 from handlens.specimen import locate
+from handlens.training.arrays import read_arrays
 from handlens.training.samples import Sample
 from handlens.views import Preprocessing, make_views
 
@@ -69,14 +71,12 @@ def extract(
     kept.mkdir(parents=True, exist_ok=True)
     # Building the graph takes seconds, which a run whose features are all kept does not need to spend.
     session = cache(lambda: onnxruntime.InferenceSession(backbone.graph(), providers=["CPUExecutionProvider"]))
-    failures: list[tuple[str, str, str]] = []
 
-    def views(sample: Sample) -> NDArray[np.uint8] | None:
+    def views(sample: Sample) -> NDArray[np.uint8] | PhotoError:
         try:
             photo = read_photo(sample.path, name=sample.file, needed_side=preprocessing.needed_side)
         except PhotoError as error:
-            failures.append((sample.file, error.code, error.detail))
-            return None
+            return error
         views = make_views(photo.rgb, locate(photo.rgb), preprocessing)
         return np.ascontiguousarray(views[:, :, ::-1]) if mirrored else views
 
@@ -84,40 +84,52 @@ def extract(
     starts = range(0, len(samples), _CHUNK)
     with ThreadPoolExecutor(default_threads()) as pool:
         for start in tqdm(starts, desc="features", unit="chunk", disable=quiet):
-            path = kept / f"{start // _CHUNK:05d}.npz"
-            if not path.is_file():
-                chunk = list(pool.map(views, samples[start : start + _CHUNK]))
-                _write(path, *_chunk(chunk, session()))
-            with np.load(path, allow_pickle=False) as arrays:
-                parts.append((arrays["features"], arrays["read"]))
-    values, read = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-    known = {file for file, _, _ in failures}
-    earlier = [(sample.file, "unreadable", "could not be read in an earlier run") for sample in _unread(samples, read)]
-    return Features(values, read, tuple(failures) + tuple(row for row in earlier if row[0] not in known))
+            path, chunk = kept / f"{start // _CHUNK:05d}.npz", samples[start : start + _CHUNK]
+            part = _kept_part(path, len(chunk))
+            if part is None:
+                part = _made_part(list(pool.map(views, chunk)), session(), len(preprocessing.views))
+                _write(path, part)
+            parts.append(part)
+    return Features(
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.read for part in parts]),
+        tuple(failure for part in parts for failure in part.failures),
+    )
 
 
-def _unread(samples: Sequence[Sample], read: NDArray[np.bool_]) -> list[Sample]:
-    return [sample for sample, fine in zip(samples, read, strict=True) if not fine]
+def _kept_part(path: Path, photos: int) -> Features | None:
+    """The kept features of one file, or None where there is none or it is not whole."""
+    try:
+        arrays = read_arrays(path)
+        values, read = arrays["features"], arrays["read"]
+        rows = arrays["failures"].tolist() if "failures" in arrays else []
+        failures = tuple((file, code, detail) for file, code, detail in rows)
+    except (ValueError, KeyError):
+        return None
+    whole = len(values) == len(read) == photos and len(failures) == np.sum(~read)
+    return Features(values, read, failures) if whole else None
 
 
-def _chunk(
-    views: Sequence[NDArray[np.uint8] | None], session: onnxruntime.InferenceSession
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _made_part(
+    views: Sequence[NDArray[np.uint8] | PhotoError], session: onnxruntime.InferenceSession, views_each: int
+) -> Features:
     name, width = session.get_inputs()[0].name, int(session.get_outputs()[0].shape[-1])
-    rows: list[NDArray[np.float32] | None] = []
+    read = np.array([not isinstance(row, PhotoError) for row in views])
+    values = np.zeros((len(views), views_each * width), np.float32)
     for start in range(0, len(views), _BATCH):
-        batch = [row for row in views[start : start + _BATCH] if row is not None]
-        found = iter(session.run(None, {name: np.concatenate(batch)})[0].reshape(len(batch), -1) if batch else ())
-        rows += [None if row is None else next(found) for row in views[start : start + _BATCH]]
-    length = next((len(row) for row in rows if row is not None), width)
-    values = np.stack([np.zeros(length, np.float32) if row is None else row for row in rows])
-    return values, np.array([row is not None for row in rows])
+        batch = [row for row in views[start : start + _BATCH] if not isinstance(row, PhotoError)]
+        if batch:
+            places = start + np.flatnonzero(read[start : start + _BATCH])
+            values[places] = session.run(None, {name: np.concatenate(batch)})[0].reshape(len(batch), -1)
+    failures = tuple((error.photo, error.code, error.detail) for error in views if isinstance(error, PhotoError))
+    return Features(values, read, failures)
 
 
-def _write(path: Path, features: NDArray[np.float32], read: NDArray[np.bool_]) -> None:
+def _write(path: Path, part: Features) -> None:
     temporary = path.with_name(f".{path.name}")
+    failures = np.array(part.failures, dtype=np.str_).reshape(-1, 3)
     with temporary.open("wb") as file:
-        np.savez(file, features=features, read=read)
+        np.savez(file, features=part.values, read=part.read, failures=failures)
     temporary.replace(path)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from handlens.errors import UsageError
 from handlens.training.samples import BadSamplesError
 
 __all__ = ["HeadSettings", "LinearHead", "fit_head"]
@@ -16,12 +18,21 @@ __all__ = ["HeadSettings", "LinearHead", "fit_head"]
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
     """`strength`: inverse of the L2 penalty on standardised features. `balance`: 0 to 1, the power of the inverse class
-    frequency that weighs a sample (1: every label counts the same, 0: every photo does).
+    frequency that weighs a sample (1: every label counts the same, 0: every photo does). Raises UsageError for values
+    that make no sense.
     """
 
     strength: float = 1e-3
     balance: float = 1.0
     iterations: int = 300
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.strength) and self.strength > 0):
+            raise UsageError(f"strength is {self.strength}: it must be more than 0")
+        if not 0 <= self.balance <= 1:
+            raise UsageError(f"balance is {self.balance}: it must be from 0 to 1")
+        if self.iterations < 1:
+            raise UsageError(f"iterations is {self.iterations}: it must be 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ def fit_head(features: NDArray[np.float32], labels: NDArray[np.str_], settings: 
     """
     names, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(names) < 2:
-        raise BadSamplesError("there is only one label: a classifier needs two or more")
+        raise BadSamplesError(f"a classifier needs two labels or more; here is {' '.join(names) or 'none'}")
     mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
     weight = (len(labels) / (len(names) * counts)) ** settings.balance
     regression = LogisticRegression(C=settings.strength, max_iter=settings.iterations)

@@ -5,7 +5,7 @@ On disk:
     run.json       settings, labels, counts, digest of the data; written last, so a folder with it is a finished run
     model.keras    uint8 views → logits and embedding
     features/      kept features of every photo (see `features`); a killed run goes on from them
-    evaluation/    what `handlens evaluate` found (see `handlens.evaluation.report`)
+    evaluation/    what `handlens evaluate` found (see `handlens.evaluation.evaluate`)
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlens._version import __version__
-from handlens.errors import HandlensError
+from handlens.errors import HandlensError, UsageError
 from handlens.training.features import Backbone, Features, extract
 from handlens.training.head import HeadSettings, LinearHead, fit_head
 from handlens.training.lite import LITE_FAMILY, lite_backbone
@@ -85,9 +86,17 @@ class FrozenData:
         mirrored = None if self.mirrored is None else self.mirrored[kept]
         return FrozenData(tuple(self.samples[place] for place in kept), self.plain[kept], mirrored, ())
 
+    def places(self, settings: TrainSettings) -> NDArray[np.intp]:
+        """The places of the samples that a run with `settings` is trained on."""
+        return np.flatnonzero([sample.usable or settings.keep_unusable for sample in self.samples])
+
+    def at(self, places: NDArray[np.intp]) -> list[Sample]:
+        """The samples at `places`."""
+        return [self.samples[place] for place in places]
+
     def fit(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
         """A head fitted on the samples at `places`."""
-        labels = np.array([self.samples[place].label for place in places])
+        labels = np.array([sample.label for sample in self.at(places)])
         if self.mirrored is None:
             return fit_head(self.plain[places], labels, settings)
         both = np.concatenate([self.plain[places], self.mirrored[places]])
@@ -96,14 +105,17 @@ class FrozenData:
 
 def backbone_of(network: str) -> Backbone:
     """The pretrained network `network`, to be frozen."""
+    return Backbone(f"{network}:{weights_digest(network)}", partial(_graph, network))
+
+
+@cache
+def _graph(network: str) -> bytes:
+    """Its ONNX file; making it takes longer than the features of many photos."""
     from handlens.training.classifier import as_onnx
 
-    def graph() -> bytes:
-        net = lite_backbone(network)
-        load_weights(net, network)
-        return as_onnx(net)
-
-    return Backbone(f"{network}:{weights_digest(network)}", graph)
+    net = lite_backbone(network)
+    load_weights(net, network)
+    return as_onnx(net)
 
 
 def read_split(
@@ -119,34 +131,40 @@ def read_split(
         return extract(samples, backbone, settings.preprocessing, folder / "features", mirrored=mirrored, quiet=quiet)
 
     plain = features(False)
-    mirrored = features(True).values[plain.read] if mirror else None
-    kept = tuple(sample for sample, read in zip(samples, plain.read, strict=True) if read)
-    return FrozenData(kept, plain.values[plain.read], mirrored, plain.failures)
+    other = features(True) if mirror else plain
+    fine = plain.read & other.read
+    kept = tuple(sample for sample, read in zip(samples, fine, strict=True) if read)
+    failures = tuple(dict.fromkeys(plain.failures + other.failures))
+    return FrozenData(kept, plain.values[fine], other.values[fine] if mirror else None, failures)
 
 
 def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = False) -> Run:
     """Trains a linear head on the split "train" of `source` (a manifest or class folders) and writes the run.
 
     Photos that cannot be read are left out, counted and listed in run.json. Raises BadSamplesError, BadRunError,
-    MissingWeightsError.
+    MissingWeightsError, UsageError where `folder` cannot be one. A finished run that is there already stays until its
+    successor is ready.
     """
     from handlens.training.classifier import multi_view_classifier
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RUN_FILE).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be the folder of a run: {error.strerror}") from error
     data = read_split(source, "train", settings, folder, mirror=settings.mirror, quiet=quiet)
-    chosen = [place for place, sample in enumerate(data.samples) if sample.usable or settings.keep_unusable]
-    head = data.fit(np.array(chosen, dtype=np.intp), settings.head)
+    chosen = data.places(settings)
+    head = data.fit(chosen, settings.head)
     backbone = lite_backbone(settings.network)
     load_weights(backbone, settings.network)
     net = multi_view_classifier(backbone, len(settings.preprocessing.views), head)
     # Keras wants this suffix; the rename makes a file that is there a whole one.
     net.save(folder / "partial.keras")
+    (folder / RUN_FILE).unlink(missing_ok=True)
     (folder / "partial.keras").replace(folder / MODEL_FILE)
-    trained = [data.samples[place] for place in chosen]
+    trained = data.at(chosen)
     record = {
         "handlens": __version__,
-        "source": str(source),
+        "source": str(source.absolute()),
         "settings": asdict(settings),
         "labels": list(head.labels),
         "photos": len(trained),
@@ -155,7 +173,9 @@ def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = 
         "data_digest": digest(trained),
         "failures": [list(row) for row in data.failures],
     }
-    (folder / RUN_FILE).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    # Escapes, since a photo that failed can have a name that is no text.
+    (folder / "partial.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (folder / "partial.json").replace(folder / RUN_FILE)
     return load_run(folder)
 
 
@@ -166,7 +186,7 @@ def load_run(folder: Path) -> Run:
         settings = dict(record["settings"])
         settings["head"] = HeadSettings(**settings["head"])
         return Run(folder, Path(record["source"]), TrainSettings(**settings), tuple(record["labels"]), record)
-    except FileNotFoundError:
+    except OSError:
         raise BadRunError(f"{folder}: there is no finished training run here") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, UsageError) as error:
         raise BadRunError(f"{folder}: {RUN_FILE} cannot be read: {error!r}") from error

@@ -15,6 +15,7 @@ from handlens.photo_files import photos_in
 __all__ = ["BadSamplesError", "Sample", "digest", "read_samples", "with_split"]
 
 _NEEDED: Final = ("file", "label")
+_USED: Final = (*_NEEDED, "group", "split", "fold", "usable")
 
 
 class BadSamplesError(HandlensError):
@@ -44,9 +45,9 @@ class Sample:
 def read_samples(source: Path) -> list[Sample]:
     """The samples of a manifest file, or of a folder whose subfolders are named for their labels.
 
-    A manifest is CSV with a header; columns `file` (below the manifest's folder) and `label` are needed, `group`,
-    `split` (default "train"), `fold` and `usable` ("no" or anything else) are used where present. Raises
-    BadSamplesError, naming the row or the folder.
+    A manifest is CSV in UTF-8 with a header; columns `file` (below the manifest's folder) and `label` are needed,
+    `group`, `split` (default "train"), `fold` and `usable` ("no" or anything else) are used where present; spaces
+    around a value do not count. Raises BadSamplesError, naming the row or the folder.
     """
     if source.is_dir():
         samples = list(_from_folders(source))
@@ -73,29 +74,45 @@ def digest(samples: Iterable[Sample]) -> str:
 
 
 def _from_manifest(source: Path) -> Iterable[Sample]:
-    with source.open(newline="", encoding="utf-8") as lines:
-        rows = csv.DictReader(lines)
-        if missing := [column for column in _NEEDED if column not in (rows.fieldnames or ())]:
-            raise BadSamplesError(f"{source}: the column {missing[0]!r} is missing")
-        for row in rows:
-            file, label = row["file"], row["label"]
-            if not file or not label:
-                raise BadSamplesError(f"{source}: line {rows.line_num} has no file or no label")
-            if Path(file).is_absolute() or ".." in Path(file).parts:
-                raise BadSamplesError(f"{source}: line {rows.line_num}: {file!r} is not below the manifest")
-            yield Sample(
-                path=source.parent / file,
-                file=file,
-                label=label,
-                group=row.get("group") or file,
-                split=row.get("split") or "train",
-                fold=row.get("fold") or "",
-                usable=row.get("usable") != "no",
-            )
+    try:
+        # Spreadsheets put a byte-order mark before the first column's name.
+        with source.open(newline="", encoding="utf-8-sig") as lines:
+            yield from _from_rows(source, csv.DictReader(lines))
+    except UnicodeDecodeError as error:
+        raise BadSamplesError(f"{source}: is not UTF-8 text: {error.reason}") from error
+    except (OSError, csv.Error) as error:
+        raise BadSamplesError(f"{source}: cannot be read: {error}") from error
+
+
+def _from_rows(source: Path, rows: csv.DictReader[str]) -> Iterable[Sample]:
+    if missing := [column for column in _NEEDED if column not in (rows.fieldnames or ())]:
+        raise BadSamplesError(f"{source}: the column {missing[0]!r} is missing")
+    seen: set[str] = set()
+    for row in rows:
+        value = {column: (row.get(column) or "").strip() for column in _USED}
+        file, label = value["file"], value["label"]
+        if not file or not label:
+            raise BadSamplesError(f"{source}: line {rows.line_num} has no file or no label")
+        if Path(file).is_absolute() or ".." in Path(file).parts:
+            raise BadSamplesError(f"{source}: line {rows.line_num}: {file!r} is not below the manifest")
+        if file in seen:  # under two groups or folds it would be learnt and judged
+            raise BadSamplesError(f"{source}: line {rows.line_num}: {file!r} is listed twice")
+        seen.add(file)
+        yield Sample(
+            path=source.parent / file,
+            file=file,
+            label=label,
+            group=value["group"] or file,
+            split=value["split"] or "train",
+            fold=value["fold"],
+            usable=value["usable"].casefold() != "no",
+        )
 
 
 def _from_folders(source: Path) -> Iterable[Sample]:
-    for folder in sorted(path for path in source.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if not folder.name.isprintable():
+            raise BadSamplesError(f"{folder}: the name of the folder is no label")
         files = [Path(path) for path in photos_in(folder)]
         if not files:
             raise BadSamplesError(f"{folder}: the class has no photo")

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from handlens.errors import HandlensError
+from handlens.training.arrays import read_arrays
 
 __all__ = ["WEIGHTS_FOLDER", "MissingWeightsError", "load_weights", "weights_digest"]
 
@@ -40,10 +41,16 @@ def _path(variant: str) -> Path:
 
 def load_weights(net: keras.Model, variant: str) -> None:
     """Fills every layer of `net` from the kept weights of `variant`. Raises MissingWeightsError."""
-    with np.load(_path(variant), allow_pickle=False) as arrays:
-        wanted = {f"{layer.name}/{variable.name}": variable for layer in net.layers for variable in layer.weights}
-        if wanted.keys() != set(arrays.files):
-            odd = sorted(wanted.keys() ^ set(arrays.files))
-            raise MissingWeightsError(f"the weights of {variant} do not fit the network: {odd[0]} is on one side only")
-        for name, variable in wanted.items():
-            variable.assign(arrays[name].astype(np.float32))
+    path = _path(variant)
+    try:
+        arrays = read_arrays(path)
+    except ValueError as error:
+        raise MissingWeightsError(f"{path}: {error}") from error
+    wanted = {f"{layer.name}/{variable.name}": variable for layer in net.layers for variable in layer.weights}
+    odd = sorted(wanted.keys() ^ arrays.keys())
+    if odd:
+        raise MissingWeightsError(f"the weights of {variant} do not fit the network: {odd[0]} is on one side only")
+    for name, variable in wanted.items():
+        if arrays[name].shape != tuple(variable.shape):
+            raise MissingWeightsError(f"the weights of {variant} do not fit the network: {name} has another shape")
+        variable.assign(arrays[name].astype(np.float32))
