@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bundles import write_bundle
 from handlens.identifier import Identifier
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,3 +42,15 @@ def drawn_pictures() -> list[Path]:
     pictures = sorted((ROOT / "examples").glob("drawn-*.png"))
     assert pictures, "examples/ holds no drawn picture"
     return pictures
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a few kilobytes that names colours, see `bundles`."""
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_bundle: Path) -> Identifier:
+    """The identifier of the tiny bundle."""
+    return Identifier.load(tiny_bundle, threads=1)

@@ -220,9 +220,7 @@ def heic(
         for number, _, data in items:
             places += struct.pack(">HHHII", number, 0, 1, at, len(data))
             at += len(data)
-        infos = (
-            _box(b"infe", b"\x02\0\0\0", struct.pack(">HH4sx", number, 0, kind)) for number, kind, _ in items
-        )
+        infos = (_box(b"infe", b"\x02\0\0\0", struct.pack(">HH4sx", number, 0, kind)) for number, kind, _ in items)
         reference = _box(b"iref", bytes(4), _box(b"cdsc", struct.pack(">HHH", 2, 1, 1))) if exif else b""
         meta = _box(
             b"meta",

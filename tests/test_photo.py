@@ -299,9 +299,7 @@ def test_the_shorter_side_stays_long_enough(image_format: str, size: tuple[int, 
 def test_the_same_bytes_give_the_same_pixels() -> None:
     data = encode(Image.fromarray(picture(1200, 900)), "JPEG")
     first = read_photo(data, rotate=90, crop=Crop(10, 20, 700, 800), needed_side=200).rgb
-    np.testing.assert_array_equal(
-        first, read_photo(data, rotate=90, crop=Crop(10, 20, 700, 800), needed_side=200).rgb
-    )
+    np.testing.assert_array_equal(first, read_photo(data, rotate=90, crop=Crop(10, 20, 700, 800), needed_side=200).rgb)
 
 
 @pytest.mark.parametrize(
@@ -498,9 +496,7 @@ def test_a_file_object_that_fails() -> None:
 
 
 @pytest.mark.parametrize(("image_format", "data", "_tolerance"), FORMATS)
-def test_a_file_cut_anywhere_is_refused_as_truncated(
-    image_format: str, data: bytes, _tolerance: float
-) -> None:
+def test_a_file_cut_anywhere_is_refused_as_truncated(image_format: str, data: bytes, _tolerance: float) -> None:
     first = data
     if image_format == "MPO":
         first = data[: data.index(b"\xff\xd8\xff", 10)]  # a missing second picture is no harm
@@ -590,10 +586,7 @@ def test_no_setting_of_pillow_is_changed_and_no_warning_shown(recwarn: pytest.Wa
 def test_threads_leave_no_warning_filter_behind() -> None:
     before = list(warnings.filters)
     data = encode(Image.fromarray(picture(600, 600)), "JPEG")
-    threads = [
-        threading.Thread(target=lambda: [read_photo(data, needed_side=100) for _ in range(5)])
-        for _ in range(6)
-    ]
+    threads = [threading.Thread(target=lambda: [read_photo(data, needed_side=100) for _ in range(5)]) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,11 +1,18 @@
 """Handlens names the mineral in a photograph of a hand specimen, and says how sure it is."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
 from handlens._version import __version__
-from handlens.bundle import BadBundleError, Bundle, open_bundle
-from handlens.decision import Candidate, Decision
-from handlens.errors import HandlensError, UsageError
-from handlens.identifier import Identification, Identifier, UnknownLabelError, identify
-from handlens.photo import Crop, PhotoError
+
+if TYPE_CHECKING:
+    from handlens.bundle import BadBundleError, Bundle, open_bundle
+    from handlens.decision import Candidate, Decision
+    from handlens.errors import HandlensError, UsageError
+    from handlens.identifier import Identification, Identifier, UnknownLabelError, identify
+    from handlens.photo import Crop, PhotoError
 
 __all__ = [
     "BadBundleError",
@@ -23,3 +30,19 @@ __all__ = [
     "identify",
     "open_bundle",
 ]
+
+_HOMES: Final = {
+    "bundle": ("BadBundleError", "Bundle", "open_bundle"),
+    "decision": ("Candidate", "Decision"),
+    "errors": ("HandlensError", "UsageError"),
+    "identifier": ("Identification", "Identifier", "UnknownLabelError", "identify"),
+    "photo": ("Crop", "PhotoError"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Names are fetched when first used (PEP 562), so that a part such as handlens.minerals does not load the runtime.
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"handlens.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,15 +14,17 @@ import hashlib
 import json
 import math
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from handlens.errors import HandlensError
 from handlens.onnx_wire import BadGraphError, GraphInfo, read_graph
 from handlens.views import BadPreprocessingError, Preprocessing
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = ["BadBundleError", "Bundle", "Thresholds", "default_bundle_path", "open_bundle"]
 
@@ -32,8 +34,11 @@ GRAPH: Final = "model.onnx"
 CARD: Final = "MODEL_CARD.md"
 MAX_BYTES: Final = 400 * 2**20
 """The most bytes that the files of a bundle may have together, unpacked."""
+MAX_MANIFEST_BYTES: Final = 16 * 2**20
+"""The most bytes of bundle.json: what it says takes many times as much memory once it is parsed."""
 ENVIRONMENT: Final = "HANDLENS_BUNDLE"
-_LONGEST_LABEL: Final = 100
+_LONGEST_NAME: Final = 100
+_RESERVED_LABELS: Final = frozenset({"unknown", "origin-ten"})
 
 
 class BadBundleError(HandlensError):
@@ -80,11 +85,25 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
         if place.is_dir():
             return _read(place, _directory_names(place), lambda name: (place / name).read_bytes())
         if place.is_file():
-            with zipfile.ZipFile(place) as archive:
-                return _read(place, _archive_names(place, archive), archive.read)
-    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, NotImplementedError) as error:
+            return _open_archive(place)
+    except OSError as error:
         raise BadBundleError(f"{place}: cannot be read as a bundle: {error}") from error
     raise BadBundleError(f"{place}: there is no bundle here")
+
+
+def _open_archive(place: Path) -> Bundle:
+    import zipfile  # most runs open a directory, and this import is a tenth of their start-up
+    import zlib
+
+    # Readers of damaged headers and streams raise the last four.
+    failures = (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, zlib.error, EOFError, ValueError, IndexError)
+    try:
+        with zipfile.ZipFile(place) as archive:
+            if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in archive.infolist()):
+                raise BadBundleError(f"{place}: the archive is compressed in another way than deflate")
+            return _read(place, _archive_names(place, archive), lambda name: _member(archive, name))
+    except failures as error:
+        raise BadBundleError(f"{place}: cannot be read as a bundle: {error}") from error
 
 
 def _directory_names(place: Path) -> set[str]:
@@ -111,11 +130,24 @@ def _archive_names(place: Path, archive: zipfile.ZipFile) -> set[str]:
     return set(names)
 
 
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The bytes of one file, never more than its declared size, which `_archive_names` has checked."""
+    info = archive.getinfo(name)
+    with archive.open(info) as file:
+        # ZipFile.read would unpack all that is there before it cuts it to the declared size.
+        return file.read(info.file_size)
+
+
 def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
     if MANIFEST not in names:
         raise BadBundleError(f"{place}: {MANIFEST} is missing")
+    text = read(MANIFEST)
+    if len(text) > MAX_MANIFEST_BYTES:
+        raise BadBundleError(f"{place}: {MANIFEST} is larger than {MAX_MANIFEST_BYTES // 2**20} MiB")
     try:
-        manifest = json.loads(read(MANIFEST).decode("utf-8"))
+        manifest = json.loads(text.decode("utf-8"))
+    except RecursionError as error:
+        raise BadBundleError(f"{place}: {MANIFEST} is nested too deeply") from error
     except ValueError as error:
         raise BadBundleError(f"{place}: {MANIFEST} is not JSON: {error}") from error
     if not isinstance(manifest, dict):
@@ -139,27 +171,29 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
         return _checked(place, manifest, graph)
     except (BadGraphError, BadPreprocessingError) as error:
         raise BadBundleError(f"{place}: {error.detail}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadBundleError(f"{place}: {MANIFEST} is incomplete or of a wrong type: {error!r}") from error
 
 
 def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes) -> Bundle:
+    if not isinstance(manifest["labels"], list):
+        raise BadBundleError(f"{place}: the labels are no list")
     labels = tuple(manifest["labels"])
-    if not all(isinstance(label, str) and 0 < len(label) <= _LONGEST_LABEL for label in labels):
-        raise BadBundleError(f"{place}: a label is no name")
+    if odd := [label for label in labels if not _is_name(label) or label in _RESERVED_LABELS]:
+        raise BadBundleError(f"{place}: {odd[0]!r} is no name for a label")
     if len(set(labels)) != len(labels) or len(labels) < 2:
         raise BadBundleError(f"{place}: the labels must be two or more different names")
     preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
     _check_shapes(place, read_graph(graph), labels, preprocessing)
-    thresholds = {rank: float(value) for rank, value in manifest["thresholds"].items()}
+    thresholds = {rank: _number(value) for rank, value in manifest["thresholds"].items()}
     if thresholds.keys() != {"variety", "species", "group"} or not all(0 < t <= 1 for t in thresholds.values()):
         raise BadBundleError(f"{place}: the thresholds must be of variety, species and group, in (0, 1]")
-    temperature, quantile = float(manifest["temperature"]), float(manifest["prediction_set"]["quantile"])
+    temperature, quantile = _number(manifest["temperature"]), _number(manifest["prediction_set"]["quantile"])
     if not (math.isfinite(temperature) and temperature > 0 and 0 <= quantile <= 1):
         raise BadBundleError(f"{place}: temperature {temperature} or quantile {quantile} is out of range")
     name = manifest["name"]
-    if not (isinstance(name, str) and name):
-        raise BadBundleError(f"{place}: the bundle has no name")
+    if not _is_name(name):
+        raise BadBundleError(f"{place}: the bundle has no name that can be shown")
     return Bundle(
         path=place,
         name=name,
@@ -173,11 +207,23 @@ def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes) -> Bundle:
     )
 
 
+def _is_name(text: object) -> bool:
+    """Whether it can be printed anywhere: not too long, no control or bidirectional characters."""
+    return isinstance(text, str) and 0 < len(text) <= _LONGEST_NAME and text.isprintable() and text == text.strip()
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
 def _check_shapes(place: Path, graph: GraphInfo, labels: tuple[str, ...], preprocessing: Preprocessing) -> None:
     views = (len(preprocessing.views), preprocessing.side, preprocessing.side, 3)
     taken = graph.inputs.get("views")
-    if taken is None or len(graph.inputs) != 1 or taken[1:] != views:
-        raise BadBundleError(f"{place}: the graph takes {graph.inputs}, the preprocessing makes views (N, *{views})")
+    if len(graph.inputs) != 1 or taken != (None, *views):
+        wanted = f"(N, {', '.join(map(str, views))})"
+        raise BadBundleError(f"{place}: the graph takes {graph.inputs}, the preprocessing makes views {wanted}")
     logits, embedding = graph.outputs.get("logits"), graph.outputs.get("embedding")
     if logits is None or logits[1:] != (len(labels),):
         raise BadBundleError(f"{place}: the graph gives logits {logits} for {len(labels)} labels")

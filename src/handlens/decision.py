@@ -122,11 +122,13 @@ def decide(probabilities: NDArray[np.float64], taxonomy: Taxonomy, thresholds: T
             for node, node_rank in enumerate(taxonomy.ranks)
             if node_rank == rank and sums[node] >= getattr(thresholds, rank)
         ]
+        # Of two names over the same labels the first is the more exact: `Taxonomy.of` goes upward from each label.
         exact = [
             node
             for node in passing
             if not any(
-                sizes[other] < sizes[node] and not np.any(taxonomy.members[other] & ~taxonomy.members[node])
+                (sizes[other], other) < (sizes[node], node)
+                and not np.any(taxonomy.members[other] & ~taxonomy.members[node])
                 for other in passing
             )
         ]

@@ -142,24 +142,31 @@ class Identifier:
         Photos are decoded ahead on other threads while the network works. Parameters and other errors are those of
         `identify`.
         """
-        chosen = self.label_indices(among)
+        # Not in the generator: a wrong parameter is an error of this call, not of its first answer.
         _check_top(top)
-        source = iter(photos)
+        return self._each(iter(photos), top, self.label_indices(among), crop, rotate)
+
+    def _each(
+        self, source: Iterator[PhotoSource], top: int, chosen: list[int] | None, crop: Crop | None, rotate: int
+    ) -> Iterator[Identification | PhotoError]:
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="handlens-decode") as pool:
 
             def submit(photo: PhotoSource) -> Future[tuple[str, NDArray[np.uint8]]]:
                 return pool.submit(self.views, photo, crop=crop, rotate=rotate)
 
             waiting = [submit(photo) for photo in islice(source, _READ_AHEAD)]
-            while waiting:
-                future = waiting.pop(0)
-                waiting.extend(submit(photo) for photo in islice(source, 1))
-                try:
-                    name, views = future.result()
-                except PhotoError as error:
-                    yield error
-                else:
-                    yield self.answer(name, self.score(views).logits[0], top=top, chosen=chosen)
+            try:
+                while waiting:
+                    future = waiting.pop(0)
+                    waiting.extend(submit(photo) for photo in islice(source, 1))
+                    try:
+                        name, views = future.result()
+                    except PhotoError as error:
+                        yield error
+                    else:
+                        yield self.answer(name, self.score(views).logits[0], top=top, chosen=chosen)
+            finally:  # closed early or interrupted: what was read ahead is not wanted any more
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def views(
         self, photo: PhotoSource, *, crop: Crop | None = None, rotate: int = 0, name: str | None = None
@@ -186,7 +193,8 @@ class Identifier:
         if among is None:
             return None
         places = {label: index for index, label in enumerate(self.bundle.labels)}
-        names = [name for given in among for name in (ORIGIN_TEN if given == "origin-ten" else (given,))]
+        given_names = (among,) if isinstance(among, str) else among
+        names = [name for given in given_names for name in (ORIGIN_TEN if given == "origin-ten" else (given,))]
         if not names:
             raise UsageError("no label is named to choose among")
         indices = dict.fromkeys(places[self._label(name, places.keys())] for name in names)
@@ -221,7 +229,7 @@ class Identifier:
             probabilities[list(chosen)] = self.probabilities(logits[list(chosen)])
         allowed = range(len(probabilities)) if chosen is None else chosen
         order = sorted(allowed, key=lambda index: -probabilities[index])
-        members = [index for index in prediction_set(everything, self.bundle.set_quantile) if index in set(allowed)]
+        members = [index for index in prediction_set(everything, self.bundle.set_quantile) if index in allowed]
         labels = self.bundle.labels
         return Identification(
             photo=photo,

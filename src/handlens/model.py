@@ -14,6 +14,7 @@ from handlens.bundle import BadBundleError, Bundle
 __all__ = ["Model", "Scores", "default_threads"]
 
 _ERRORS_ONLY = 3
+_TYPES = {"views": "tensor(uint8)", "logits": "tensor(float)", "embedding": "tensor(float)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Model:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = _ERRORS_ONLY
+        # Only what onnx_wire has checked: the runtime's other format would be told by bytes in the middle of the file.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         # A thread that spins while it waits takes a processor from decoding and from other programs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
@@ -48,11 +51,27 @@ class Model:
             )
         except Exception as error:
             raise BadBundleError(f"{bundle.path}: the runtime refuses the graph: {error}") from error
+        self._bundle = bundle
+        types = {value.name: value.type for value in (*self._session.get_inputs(), *self._session.get_outputs())}
+        if any(types.get(name) != wanted for name, wanted in _TYPES.items()):
+            raise BadBundleError(f"{bundle.path}: the graph has the types {types}: they must be {_TYPES}")
 
     def run(self, views: NDArray[np.uint8]) -> Scores:
-        """Scores of N photos from their views, uint8 (N, V, side, side, 3)."""
-        logits, embedding = self._session.run(["logits", "embedding"], {"views": views})
-        return Scores(np.asarray(logits), np.asarray(embedding))
+        """Scores of N photos from their views, uint8 (N, V, side, side, 3).
+
+        Raises BadBundleError when the graph fails, or gives other than one finite logit a label: what a file says of
+        its shapes need not be true.
+        """
+        try:
+            logits, embedding = map(np.asarray, self._session.run(["logits", "embedding"], {"views": views}))
+        except Exception as error:
+            raise BadBundleError(f"{self._bundle.path}: the runtime cannot run the graph: {error}") from error
+        if logits.shape != (len(views), len(self._bundle.labels)) or embedding.shape[:1] != logits.shape[:1]:
+            shapes = f"logits {logits.shape} and an embedding {embedding.shape}"
+            raise BadBundleError(f"{self._bundle.path}: the graph gave {shapes} for {len(views)} photos")
+        if not (np.isfinite(logits).all() and np.isfinite(embedding).all()):
+            raise BadBundleError(f"{self._bundle.path}: the graph gave values that are no numbers")
+        return Scores(logits, embedding)
 
     @property
     def providers(self) -> list[str]:

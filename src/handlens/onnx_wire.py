@@ -15,6 +15,7 @@ from handlens.errors import HandlensError
 __all__ = ["BadGraphError", "GraphInfo", "read_graph"]
 
 _DEPTH_LIMIT: Final = 32
+_LARGEST_TAG: Final = 2**32 - 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 # Field numbers by message: which fields hold a message that may (in the end) hold a tensor.
@@ -80,6 +81,9 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     position, end = 0, len(message)
     while position < end:
         tag, position = _varint(message, position)
+        # A runtime that keeps 32 bits of a longer tag would find another field here than this reader.
+        if not 8 <= tag <= _LARGEST_TAG:
+            raise ValueError("a tag that names no field")
         wire = tag & 7
         if wire == _VARINT:
             value, position = _varint(message, position)

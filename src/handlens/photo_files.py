@@ -36,12 +36,17 @@ _SUFFIXES: Final = frozenset(
 
 
 def photos_in(folder: str | os.PathLike[str]) -> Iterator[str]:
-    """Paths of the files below a folder that are named like photos, sorted; hidden files and folders are left out."""
-    for place, folders, files in os.walk(folder):
+    """Paths of the files below a folder that are named like photos, sorted; hidden files and folders are left out.
+
+    A folder that cannot be read comes last as it stands, so that it is not passed over in silence.
+    """
+    unreadable: list[str] = []
+    for place, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(error.filename)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
                 yield str(Path(place, name))
+    yield from unreadable
 
 
 def expand(paths: Iterable[str]) -> Iterator[str]:
@@ -50,14 +55,19 @@ def expand(paths: Iterable[str]) -> Iterator[str]:
     What matches nothing, and a folder without photos, is passed on as it stands, so that reading it says what is wrong.
     """
     for path in paths:
-        if Path(path).is_dir():
+        if _is_folder(path):
             yield from _or_itself(path, photos_in(path))
         elif glob.has_magic(path) and not os.path.lexists(path):
             # Path.glob takes no absolute pattern.
             matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207
-            yield from _or_itself(path, (match for match in matches if not Path(match).is_dir()))
+            yield from _or_itself(path, (match for match in matches if not _is_folder(match)))
         else:
             yield path
+
+
+def _is_folder(path: str) -> bool:
+    # Path.is_dir raises for a name that is too long, which is an error of that photo alone.
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _or_itself(path: str, found: Iterator[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from handlens.bundle import BadBundleError
 from handlens.identifier import Identifier
 
 __all__ = ["TOLERANCE", "SelfTest", "drawn_picture", "run_self_test"]
@@ -38,9 +39,17 @@ def drawn_picture() -> NDArray[np.uint8]:
 
 
 def run_self_test(identifier: Identifier) -> SelfTest:
-    """Scores the drawn picture and compares with the bundle's `self_test`; NaN counts as infinitely far."""
+    """Scores the drawn picture and compares with the bundle's `self_test`; NaN counts as infinitely far.
+
+    Raises BadBundleError where the bundle has no such logits.
+    """
     _, views = identifier.views(drawn_picture())
     logits = identifier.score(views).logits[0]
-    expected = np.asarray(identifier.bundle.manifest["self_test"]["logits"], np.float64)
+    try:
+        expected = np.asarray(identifier.bundle.manifest["self_test"]["logits"], np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise BadBundleError(f"{identifier.bundle.path}: the bundle has no self-test") from error
+    if expected.shape != logits.shape:
+        raise BadBundleError(f"{identifier.bundle.path}: the self-test is of {expected.size} logits, not {logits.size}")
     difference = float(np.max(np.abs(logits - expected)))
     return SelfTest(difference if np.isfinite(difference) else float("inf"))

@@ -20,6 +20,7 @@ from handlens.specimen import Box, Specimen
 __all__ = ["BadPreprocessingError", "Preprocessing", "View", "make_views"]
 
 FORMAT: Final = 1
+_LEAST_FRACTION: Final = 0.01
 _RESAMPLINGS: Final = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
@@ -34,7 +35,7 @@ class View:
     """One way of looking at the specimen.
 
     `padded`: the whole box, its longer side fitted to the square, the rest filled with grey. `crop`: the centred square
-    whose edge is `fraction` (0 < fraction ≤ 1) of the box's shorter side.
+    whose edge is `fraction` (0.01 to 1) of the box's shorter side.
     """
 
     kind: Literal["padded", "crop"]
@@ -80,24 +81,29 @@ class Preprocessing:
             side, fill, resampling = stored["side"], stored["fill"], stored["resampling"]
         except (KeyError, TypeError, AttributeError) as error:
             raise BadPreprocessingError(f"incomplete or of a wrong type: {error}") from None
-        if not (isinstance(side, int) and 16 <= side <= 2048):
+        if not (_whole(side) and 16 <= side <= 2048):
             raise BadPreprocessingError(f"side {side!r} is not a whole number from 16 to 2048")
-        if not (isinstance(fill, int) and 0 <= fill <= 255):
+        if not (_whole(fill) and 0 <= fill <= 255):
             raise BadPreprocessingError(f"fill {fill!r} is not a whole number from 0 to 255")
-        if resampling not in _RESAMPLINGS:
+        if resampling not in list(_RESAMPLINGS):
             raise BadPreprocessingError(f"resampling {resampling!r} is none of {', '.join(_RESAMPLINGS)}")
         if not 1 <= len(views) <= 16:
             raise BadPreprocessingError(f"{len(views)} views: there must be 1 to 16")
         return cls(side, views, fill, resampling)
 
 
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _view_from_dict(stored: Mapping[str, Any]) -> View:
     kind, fraction = stored["kind"], stored.get("fraction", 1.0)
-    if kind not in ("padded", "crop") or stored.keys() - {"kind", "fraction"}:
+    allowed = {"padded": {"kind"}, "crop": {"kind", "fraction"}}
+    if not (isinstance(kind, str) and kind in allowed) or stored.keys() - allowed[kind]:
         raise BadPreprocessingError(f"unknown view {dict(stored)!r}")
-    if not (isinstance(fraction, int | float) and 0 < fraction <= 1):
-        raise BadPreprocessingError(f"view fraction {fraction!r} is not in (0, 1]")
-    return View(kind, float(fraction))
+    if isinstance(fraction, bool) or not (isinstance(fraction, int | float) and _LEAST_FRACTION <= fraction <= 1):
+        raise BadPreprocessingError(f"view fraction {fraction!r} is not from {_LEAST_FRACTION} to 1")
+    return View("crop" if kind == "crop" else "padded", float(fraction))
 
 
 def make_views(rgb: NDArray[np.uint8], specimen: Specimen, preprocessing: Preprocessing) -> NDArray[np.uint8]:

@@ -83,9 +83,7 @@ def test_every_field_label_is_a_record(minerals: KnowledgeBase) -> None:
     assert sorted(manifest_labels("field") - {record.name for record in minerals}) == []
 
 
-def test_names_in_the_manifest_are_canonical(
-    minerals: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_in_the_manifest_are_canonical(minerals: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record named otherwise than the photos' label for the same thing would split the two."""
     # Labels that are themselves two spellings, or a formal name of a record that another label names.
     doubles = {
@@ -346,9 +344,7 @@ def test_unknown_names_bring_a_suggestion(minerals: KnowledgeBase, text: str, su
     assert caught.value.code == "unknown-mineral"
 
 
-@pytest.mark.parametrize(
-    "text", ["Calcite (Quartz)", "azurite + malachite", "Quartz (var: Ruby)", "calcite quartz"]
-)
+@pytest.mark.parametrize("text", ["Calcite (Quartz)", "azurite + malachite", "Quartz (var: Ruby)", "calcite quartz"])
 def test_names_that_contradict_are_not_guessed(minerals: KnowledgeBase, text: str) -> None:
     with pytest.raises(UnknownMineralError):
         minerals.find(text)
@@ -424,14 +420,10 @@ def test_loading_pulls_in_nothing_slow() -> None:
         "KnowledgeBase.load().find('Quartz (Var: Amethyst)')\n"
         "print(' '.join(set(sys.modules) - before))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT / "src"
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT / "src")
     loaded = set(done.stdout.split())
     assert "handlens.minerals.knowledge" in loaded
-    assert loaded.isdisjoint(
-        {"difflib", "importlib.resources", "pkgutil", "PIL.Image", "onnxruntime", "tempfile"}
-    )
+    assert loaded.isdisjoint({"difflib", "importlib.resources", "pkgutil", "PIL.Image", "onnxruntime", "tempfile"})
 
 
 def _mineral(name: str, rank: Rank, parent: str | None) -> Mineral:
@@ -472,9 +464,7 @@ GOOD_ROW = '{"name": "a", "rank": "species", "parent": null, "es": "a", "source"
         (f'[{GOOD_ROW[:-1]}, "hardnes": 3}}]', "unknown field 'hardnes'"),
     ],
 )
-def test_broken_files_say_where(
-    text: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_files_say_where(text: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "minerals.json"
     file.write_text(text, encoding="utf-8")
     monkeypatch.setattr(knowledge, "_FILE", file)

@@ -33,7 +33,11 @@ def run(options: argparse.Namespace) -> int:
     print(f"handlens     {__version__}")
     print(f"python       {platform.python_version()} on {platform.platform()}")
     for name in _CORE:
-        print(f"{name:<12} {importlib.metadata.version(name)}")
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = "not installed under this name"
+        print(f"{name:<12} {version}")
     for extra, module in _EXTRAS.items():
         there = importlib.util.find_spec(module) is not None
         print(f"{extra + ':':<12} {'installed' if there else f'not installed: pip install handlens[{extra}]'}")

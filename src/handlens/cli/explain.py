@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from handlens.cli import options as shared
@@ -28,12 +29,12 @@ def run(options: argparse.Namespace) -> int:
     """Writes the map and says what it is of."""
     if options.out.suffix.lower() != ".png":
         raise UsageError(f"--out {options.out}: the map is a PNG, so its name must end in .png")
-    identifier = Identifier.load(options.bundle)
     crop = shared.crop(options.crop)
+    identifier = Identifier.load(options.bundle)
     try:
         found = explain(identifier, options.photo, label=options.label, crop=crop, rotate=options.rotate)
     except PhotoError as error:
-        print(f"{terminal(error.photo)}: {error.code}: {terminal(error.detail)}")
+        print(f"{terminal(error.photo)}: {error.code}: {terminal(error.detail)}", file=sys.stderr)
         return 1
     # Made beside its place, so that a map that is there is a whole one.
     partial = options.out.with_name(f".{options.out.name}.partial")
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
         overlay(found).save(partial, format="PNG")
         partial.replace(options.out)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise UsageError(f"--out {options.out}: cannot be written: {error.strerror}") from error
     print(
         f"{terminal(options.photo)}: {found.label}, {found.probability:.0%}: warm parts speak for it, blue ones against"

@@ -25,20 +25,24 @@ _MANY = 4
 _WORDS = {
     "en": {
         "unknown": "unknown",
+        "best": "best guess",
         "variety": "variety",
         "species": "species",
         "group": "group",
         "set": "90 % sure it is one of",
+        "none": "90 % sure it is none of these",
         "other": "others",
         "error": "not read",
         "caution": "Not for food, medicine, valuation or asbestos clearance.",
     },
     "es": {
         "unknown": "desconocido",
+        "best": "lo más probable:",
         "variety": "variedad",
         "species": "especie",
         "group": "grupo",
         "set": "con un 90 % de seguridad es uno de",
+        "none": "con un 90 % de seguridad no es ninguno de estos",
         "other": "otros",
         "error": "no leída",
         "caution": "No sirve para alimentos, medicina, tasación ni descartar amianto.",
@@ -72,7 +76,8 @@ def run(options: argparse.Namespace) -> int:
         from tqdm import tqdm
 
         outcomes = iter(tqdm(outcomes, total=len(paths), unit="photo", file=sys.stderr))
-    write = {"table": _table(identifier.minerals, options.lang), "jsonl": _jsonl, "csv": _csv(options.top)}
+    columns = min(options.top, len(identifier.bundle.labels))
+    write = {"table": _table(identifier.minerals, options.lang), "jsonl": _jsonl, "csv": _csv(columns)}
     return write[options.format](outcomes, sys.stdout)
 
 
@@ -136,9 +141,12 @@ def _table(minerals: KnowledgeBase, language: Language) -> Writer:
                 continue
             decision = outcome.decision
             if decision.name == UNKNOWN:
-                headline = words["unknown"]
+                best = outcome.candidates[0]
+                headline = f"{words['unknown']}; {words['best']} {shown(best.name)}, {best.probability:.0%}"
             else:
-                headline = f"{shown(decision.name)} ({words[decision.rank]}), {decision.probability:.0%}"
+                name, rank = shown(decision.name), words[decision.rank]
+                # "calcite group (group)" would say it twice.
+                headline = f"{name if rank in name.split() else f'{name} ({rank})'}, {decision.probability:.0%}"
             print(f"{terminal(outcome.photo)}: {headline}", file=out)
             for candidate in outcome.candidates:
                 bar = "█" * round(candidate.probability * 30)
@@ -146,7 +154,9 @@ def _table(minerals: KnowledgeBase, language: Language) -> Writer:
             names = [shown(name) for name in outcome.prediction_set]
             more = len(names) - _SHOWN_IN_SET
             tail = f" (+{more} {words['other']})" if more > 0 else ""
-            print(f"    {words['set']}: {', '.join(names[:_SHOWN_IN_SET])}{tail}", file=out, flush=True)
+            # --among may leave nothing of the set.
+            shown_set = f"{words['set']}: {', '.join(names[:_SHOWN_IN_SET])}{tail}" if names else words["none"]
+            print(f"    {shown_set}", file=out, flush=True)
         print(words["caution"], file=sys.stderr)
         return status
 

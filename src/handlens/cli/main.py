@@ -47,23 +47,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, description=summary)
         if name == wanted:
             importlib.import_module(f"handlens.cli.{name}").add_arguments(command)
-    options = parser.parse_args(given)
+    options, unknown = parser.parse_known_args(given)
+    if unknown:  # said by the command, whose usage it then shows
+        commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     # File names need not be valid text; a stream that cannot show one must not end the run.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return int(importlib.import_module(f"handlens.cli.{options.command}").run(options))
+        status = int(importlib.import_module(f"handlens.cli.{options.command}").run(options))
+        sys.stdout.flush()  # here, where a failure to write is still told and not thrown away
+        return status
     except UsageError as error:
         return _fail(options.command, error.detail, 2)
     except HandlensError as error:
         return _fail(options.command, error.detail, 2 if error.code.startswith("unknown-") else 1)
     except BrokenPipeError:
-        # The reader (head, a pager) has enough. Python would complain once more when it closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader (head, a pager) has enough
         return 0
+    except OSError as error:
+        try:
+            sys.stdout.flush()
+        except OSError:  # it was standard output that failed: a full disk
+            _drop_output()
+        return _fail(options.command, str(error), 1)
     except KeyboardInterrupt:
         return 130
+
+
+def _drop_output() -> None:
+    """Standard output goes nowhere from here on: Python would complain once more when it closes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(command: str, detail: str, status: int) -> int:

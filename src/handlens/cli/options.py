@@ -37,7 +37,16 @@ def add_top(parser: argparse.ArgumentParser) -> None:
 def add_photo_options(parser: argparse.ArgumentParser) -> None:
     """--crop and --rotate."""
     parser.add_argument("--crop", metavar="X,Y,W,H", help="look at this rectangle only, in pixels of the upright photo")
-    parser.add_argument("--rotate", type=int, default=0, metavar="DEGREES", help="turn clockwise first: 90, 180 or 270")
+    parser.add_argument(
+        "--rotate", type=_quarter_turn, default=0, metavar="DEGREES", help="turn clockwise first: 90, 180 or 270"
+    )
+
+
+def _quarter_turn(text: str) -> int:
+    degrees = int(text)
+    if degrees % 90:
+        raise argparse.ArgumentTypeError(f"{degrees}: a photo can be turned by 90, 180 or 270 degrees")
+    return degrees
 
 
 def among(text: str | None) -> list[str] | None:
@@ -48,7 +57,7 @@ def among(text: str | None) -> list[str] | None:
         names = text.split(",")
     else:
         try:
-            names = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+            names = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, ValueError) as error:
             raise UsageError(f"--among {text}: the file cannot be read: {error}") from error
     names = [name.strip() for name in names if name.strip()]

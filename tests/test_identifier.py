@@ -1,0 +1,348 @@
+"""The façade over the tiny bundle: answers, choosing among labels, many photos, and the JSON object of every door."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import handlens
+from bundles import COLOURS, LABELS, solid, views_of, write_bundle
+from handlens.decision import softmax
+from handlens.errors import HandlensError, UsageError
+from handlens.identifier import ORIGIN_TEN, Identification, Identifier, UnknownLabelError
+from handlens.photo import Crop, PhotoError
+from handlens.photo_errors import PhotoNotFoundError
+from odd_files import encode, picture
+
+MIXED = (150, 80, 100)
+"""A colour between those of the labels, so that no probability is near 0 or 1."""
+
+
+def shares(answer: Identification) -> dict[str, float]:
+    return {candidate.name: candidate.probability for candidate in answer.candidates}
+
+
+@pytest.fixture(scope="module")
+def soft(tmp_path_factory: pytest.TempPathFactory) -> Identifier:
+    """The tiny bundle with a temperature at which several labels have a share."""
+    path = write_bundle(tmp_path_factory.mktemp("soft") / "b", temperature=8.0, prediction_set={"quantile": 0.85})
+    return Identifier.load(path, threads=1)
+
+
+# One photo
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_every_label_is_named_by_its_colour(tiny: Identifier, label: str) -> None:
+    answer = tiny.identify(solid(COLOURS[label]))
+    assert answer.candidates[0].name == label
+    assert answer.decision.name == label
+
+
+def test_the_probabilities_are_the_softmax_of_the_graph_at_the_temperature(soft: Identifier) -> None:
+    rgb = solid(MIXED)
+    answer = soft.identify(rgb, top=99)
+    expected = softmax(soft.score(views_of(rgb)[0]).logits[0], 8.0)
+    assert shares(answer) == pytest.approx(dict(zip(LABELS, expected, strict=True)), abs=1e-9)
+    assert sum(shares(answer).values()) == pytest.approx(1, abs=1e-12)
+    assert answer.unknown_score == pytest.approx(1 - expected.max())
+    found = list(shares(answer).values())
+    assert found == sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("top", [1, 2, 6, 7, 1000])
+def test_top_cuts_the_candidates_and_nothing_else(soft: Identifier, top: int) -> None:
+    whole, cut = soft.identify(solid(MIXED), top=6), soft.identify(solid(MIXED), top=top)
+    assert cut.candidates == whole.candidates[:top]
+    assert (cut.decision, cut.prediction_set, cut.unknown_score) == (
+        whole.decision,
+        whole.prediction_set,
+        whole.unknown_score,
+    )
+    assert soft.identify(solid(MIXED)).candidates == whole.candidates[:5]
+
+
+@pytest.mark.parametrize("top", [0, -1])
+def test_top_is_one_or_more(tiny: Identifier, top: int) -> None:
+    with pytest.raises(UsageError):
+        tiny.identify(solid(MIXED), top=top)
+    with pytest.raises(UsageError):
+        tiny.identify_each([solid(MIXED)], top=top)
+
+
+def test_equal_labels_come_in_the_order_of_the_bundle(tiny: Identifier) -> None:
+    answer = tiny.answer("p", np.zeros(len(LABELS), np.float32), top=6)
+    assert [candidate.name for candidate in answer.candidates] == list(LABELS)
+
+
+def test_every_kind_of_source_gives_the_same_answer(tiny: Identifier, tmp_path: Path) -> None:
+    rgb = picture(120, 90)
+    path = tmp_path / "a.png"
+    path.write_bytes(encode(Image.fromarray(rgb), "PNG"))
+    answers = [tiny.identify(source, name="x") for source in (rgb, path, str(path), path.read_bytes())]
+    assert answers == [answers[0]] * 4
+    with path.open("rb") as file:
+        assert tiny.identify(file).photo == "a.png"
+    assert tiny.identify(path).photo == str(path)
+    assert tiny.identify(rgb).photo == "photo"
+
+
+def test_crop_and_rotation_are_applied(tiny: Identifier) -> None:
+    rgb = np.concatenate([solid(COLOURS["azurite"]), solid(COLOURS["almandine"])])  # 64 wide, 48 + 48 high
+    assert tiny.identify(rgb, crop=Crop(0, 0, 64, 48)).decision.name == "azurite"
+    assert tiny.identify(rgb, crop=Crop(0, 48, 64, 48)).decision.name == "almandine"
+    # Clockwise: what was above comes to the right.
+    assert tiny.identify(rgb, rotate=90, crop=Crop(48, 0, 48, 64)).decision.name == "azurite"
+    assert tiny.identify(rgb, rotate=270, crop=Crop(48, 0, 48, 64)).decision.name == "almandine"
+    [answer] = tiny.identify_each([rgb], rotate=90, crop=Crop(48, 0, 48, 64))
+    assert isinstance(answer, Identification)
+    assert answer.decision.name == "azurite"
+
+
+def test_a_photo_that_cannot_be_read_is_its_typed_error(tiny: Identifier) -> None:
+    with pytest.raises(PhotoNotFoundError) as caught:
+        tiny.identify("gone.jpg")
+    assert (caught.value.code, caught.value.photo) == ("not-found", "gone.jpg")
+
+
+# Among
+
+
+def test_among_renormalises(soft: Identifier) -> None:
+    whole = shares(soft.identify(solid(MIXED), top=99))
+    names = ["azurite", "calcite", "garnet"]
+    answer = soft.identify(solid(MIXED), among=names, top=99)
+    total = sum(whole[name] for name in names)
+    assert shares(answer) == pytest.approx({name: whole[name] / total for name in names})
+    assert sum(shares(answer).values()) == pytest.approx(1, abs=1e-12)
+
+
+def test_among_keeps_ratios_where_all_are_tiny(tiny: Identifier) -> None:
+    """Of a white photo red and blue are both impossible; which of them is more likely can still be told."""
+    logits = np.array([900, 0, 0, -200, 0, -201], np.float32)
+    answer = tiny.answer("p", logits, chosen=[3, 5])
+    assert shares(answer) == pytest.approx({"almandine": 1 / (1 + np.exp(-1)), "azurite": 1 / (1 + np.e)})
+    assert answer.decision.name == "almandine"
+
+
+def test_among_cuts_the_prediction_set_and_leaves_the_unknown_score(soft: Identifier) -> None:
+    whole = soft.identify(solid(MIXED))
+    assert len(whole.prediction_set) >= 2
+    assert set(LABELS) - set(whole.prediction_set)
+    first, *others = whole.prediction_set
+    for names in ([first], others, [*others[::-1], *(set(LABELS) - set(whole.prediction_set))]):
+        answer = soft.identify(solid(MIXED), among=names)
+        assert answer.prediction_set == tuple(name for name in whole.prediction_set if name in names)
+        assert answer.unknown_score == whole.unknown_score
+    outside = soft.identify(solid(MIXED), among=[name for name in LABELS if name not in whole.prediction_set])
+    assert outside.prediction_set == ()
+
+
+def test_among_takes_exact_labels_and_never_what_stands_below(soft: Identifier) -> None:
+    assert shares(soft.identify(solid(MIXED), among=["quartz"])) == {"quartz": 1.0}
+    assert set(shares(soft.identify(solid(MIXED), among=["garnet", "quartz"]))) == {"garnet", "quartz"}
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["quartz", "calcite"], ["quartz", "calcite"]),
+        (["Cuarzo", "AMATISTA", "calcita"], ["quartz", "amethyst", "calcite"]),
+        (["Quartz (Var: Amethyst)", "purple quartz", "amethyst"], ["amethyst"]),
+        (["granate almandino", "garnets"], ["almandine", "garnet"]),
+        (["calcite", "calcite", "calcita"], ["calcite"]),
+        ("azurite", ["azurite"]),
+    ],
+)
+def test_among_understands_what_people_call_a_mineral(tiny: Identifier, names: Any, labels: list[str]) -> None:
+    indices = tiny.label_indices(names)
+    assert indices is not None
+    assert [LABELS[index] for index in indices] == labels
+    assert set(shares(tiny.identify(solid(MIXED), among=names))) == set(labels)
+
+
+def test_among_refuses_what_is_no_label(tiny: Identifier) -> None:
+    for names, code in ((["pyrite"], "unknown-label"), (["quartz", "plastic"], "unknown-mineral")):
+        with pytest.raises(HandlensError) as caught:
+            tiny.identify(solid(MIXED), among=names)
+        assert caught.value.code == code
+    with pytest.raises(UnknownLabelError, match="'pyrite' is a mineral, but no label of the bundle tiny-1"):
+        tiny.identify_each([], among=["fool's gold"])
+    with pytest.raises(UsageError):
+        tiny.identify(solid(MIXED), among=[])
+    assert tiny.label_indices(None) is None
+
+
+def test_a_label_that_the_knowledge_base_does_not_know_can_be_chosen(tmp_path: Path) -> None:
+    made = Identifier.load(write_bundle(tmp_path / "b", labels=("moonrock", "quartz")))
+    assert shares(made.identify(solid(MIXED), among=["moonrock"])) == {"moonrock": 1.0}
+
+
+def test_origin_ten(tiny: Identifier, tmp_path: Path) -> None:
+    labels = (*reversed(ORIGIN_TEN), "garnet", "agate")
+    made = Identifier.load(write_bundle(tmp_path / "b", labels=labels))
+    indices = made.label_indices(["origin-ten"])
+    assert indices is not None
+    assert [labels[index] for index in indices] == list(ORIGIN_TEN)
+    assert made.label_indices(["garnet", "origin-ten", "quartz"]) == [10, *indices]
+    with pytest.raises(UnknownLabelError):
+        tiny.label_indices(["origin-ten"])
+
+
+# Many photos
+
+
+def test_many_photos_are_answered_in_their_order(tiny: Identifier) -> None:
+    """The first ones take longest to decode: order must not be that of being ready."""
+    chance = np.random.default_rng(0)
+    named = [LABELS[index] for index in chance.integers(0, len(LABELS), 30)]
+    photos = [
+        encode(Image.fromarray(solid(COLOURS[label], *((900, 700) if place < 3 else (32, 32)))), "PNG")
+        for place, label in enumerate(named)
+    ]
+    answers = list(tiny.identify_each(photos))
+    assert [cast("Identification", answer).decision.name for answer in answers] == named
+    assert answers == [tiny.identify(photo) for photo in photos]
+
+
+def test_errors_come_in_their_place_and_stop_nothing(tiny: Identifier) -> None:
+    good = solid(COLOURS["quartz"])
+    photos: list[Any] = [good, "gone.jpg", good, b"", b"no image at all", good, solid((0, 0, 0), 4, 4), object()]
+    found = [getattr(one, "code", None) or one.decision.name for one in cast("Any", tiny.identify_each(photos))]
+    assert found[:3] == ["quartz", "not-found", "quartz"]
+    assert found[3:] == ["empty-file", "not-an-image", "quartz", "image-too-small", "bad-array"]
+    assert list(tiny.identify_each([])) == []
+
+
+def test_wrong_parameters_are_told_before_a_photo_is_touched(tiny: Identifier) -> None:
+    asked = []
+
+    def watched() -> Iterator[Any]:
+        asked.append(True)
+        yield solid(MIXED)
+
+    wrong: list[dict[str, Any]] = [{"top": 0}, {"among": ["plastic"]}, {"among": []}]
+    for options in wrong:
+        with pytest.raises(HandlensError):
+            tiny.identify_each(watched(), **options)
+    assert not asked
+    assert len(list(tiny.identify_each(watched()))) == len(asked) == 1
+
+
+def test_only_a_few_photos_are_read_ahead(tiny: Identifier) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Any]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield solid(MIXED)
+
+    answers = tiny.identify_each(endless())
+    assert taken == 0
+    for number in range(1, 20):
+        assert isinstance(next(answers), Identification)
+        assert taken <= number + 4
+    assert taken > 19, "nothing is read ahead"
+
+
+def test_closing_early_ends_at_once_and_leaves_no_thread(tiny: Identifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, release = [], threading.Event()
+    real_views = Identifier.views
+
+    def slow(self: Identifier, photo: Any, **options: Any) -> Any:
+        started.append(photo)
+        if photo != 0:
+            release.wait(60)
+        return real_views(self, solid(MIXED))
+
+    monkeypatch.setattr(Identifier, "views", slow)
+    answers = cast("Generator[Any, None, None]", tiny.identify_each(cast("Any", range(1000))))
+    next(answers)
+    threading.Timer(0.2, release.set).start()
+    answers.close()
+    assert len(started) <= 3, "photos nobody wants any more were decoded"
+    with pytest.raises(StopIteration):
+        next(answers)
+    deadline = time.monotonic() + 20
+    while any(thread.name.startswith("handlens-decode") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_error_of_the_callers_own_iterator_comes_through(tiny: Identifier) -> None:
+    def failing() -> Iterator[Any]:
+        yield from [solid(MIXED)] * 8
+        raise KeyError("theirs")
+
+    answers = tiny.identify_each(failing())
+    with pytest.raises(KeyError, match="theirs"):
+        list(answers)
+
+
+def test_one_identifier_serves_several_threads(tiny: Identifier) -> None:
+    photos = [solid(COLOURS[LABELS[place % len(LABELS)]], 40 + place, 50) for place in range(36)]
+    alone = [tiny.identify(photo) for photo in photos]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(tiny.identify, photos)) == alone
+
+
+# The JSON object
+
+
+def test_the_object_is_that_of_the_design(soft: Identifier) -> None:
+    answer = soft.identify(solid(MIXED), name="a.jpg", top=2)
+    found = answer.as_dict()
+    assert list(found) == ["photo", "decision", "candidates", "prediction_set", "unknown_score", "model"]
+    assert list(found["decision"]) == ["name", "rank", "probability"]
+    assert [list(candidate) for candidate in found["candidates"]] == [["name", "probability"]] * 2
+    assert found == {
+        "photo": "a.jpg",
+        "decision": {
+            "name": answer.decision.name,
+            "rank": answer.decision.rank,
+            "probability": round(answer.decision.probability, 6),
+        },
+        "candidates": [{"name": one.name, "probability": round(one.probability, 6)} for one in answer.candidates],
+        "prediction_set": list(answer.prediction_set),
+        "unknown_score": round(answer.unknown_score, 6),
+        "model": "tiny-1",
+    }
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_numbers_are_rounded_to_six_decimals() -> None:
+    answer = Identification(
+        photo="p",
+        decision=handlens.Decision("quartz", "species", 0.12345678),
+        candidates=(handlens.Candidate("quartz", 2 / 3), handlens.Candidate("calcite", 4e-7)),
+        prediction_set=("quartz",),
+        unknown_score=1 / 3,
+        model="m",
+    )
+    text = json.dumps(answer.as_dict())
+    assert '"probability": 0.123457}' in text
+    assert '"probability": 0.666667}, {"name": "calcite", "probability": 0.0}' in text
+    assert '"unknown_score": 0.333333' in text
+
+
+def test_the_short_way_uses_the_default_bundle(monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path) -> None:
+    monkeypatch.setenv("HANDLENS_BUNDLE", str(tiny_bundle))
+    answer = handlens.identify(solid(COLOURS["azurite"]), top=1, among=["azurita", "quartz"])
+    assert (answer.model, answer.decision.name, len(answer.candidates)) == ("tiny-1", "azurite", 1)
+
+
+def test_the_public_names_are_there() -> None:
+    for name in handlens.__all__:
+        assert getattr(handlens, name) is not None
+    assert {"Identifier", "Identification", "identify"} <= set(handlens.__all__)
+    assert issubclass(PhotoError, handlens.HandlensError)
