@@ -133,6 +133,10 @@ def test_names_and_shapes_of_the_graph(graph: bytes, session: onnxruntime.Infere
     assert session.get_inputs()[0].type == "tensor(uint8)"
 
 
+def test_exporting_again_gives_the_same_bytes(net: keras.Model, graph: bytes) -> None:
+    assert as_onnx(net) == graph
+
+
 def test_column_i_is_label_i(backbone: keras.Model) -> None:
     for place in range(len(LABELS)):
         bias = np.zeros(len(LABELS), np.float32)

@@ -51,8 +51,9 @@ def as_onnx(net: keras.Model) -> bytes:
     _name_input(graph, net.inputs[0].name)
     for value in [*graph.graph.input, *graph.graph.output]:
         value.type.tensor_type.shape.dim[0].dim_param = "N"
-    # Names of the tool's temporary graph say nothing and differ from run to run.
     graph.graph.name = net.name
+    graph.graph.doc_string = graph.doc_string = ""
+    _name_values(graph)
     onnx.checker.check_model(graph, full_check=True)
     return bytes(graph.SerializeToString(deterministic=True))
 
@@ -71,6 +72,25 @@ def _name_outputs(graph: Any, names: list[str]) -> None:
             node.output[:] = [name if made == value.name else made for made in node.output]
             node.input[:] = [name if used == value.name else used for used in node.input]
         value.name = name
+
+
+def _name_values(graph: Any) -> None:
+    """Names nodes, weights and inner values by their order of use, and puts the weights into it: the exporter's own
+    names and order differ from run to run, and so would the file.
+    """
+    names = {value.name: value.name for value in [*graph.graph.input, *graph.graph.output]}
+    for number, node in enumerate(graph.graph.node):
+        node.name = f"{node.op_type}{number}"
+        for values in (node.input, node.output):
+            values[:] = [names.setdefault(value, f"value{len(names)}") if value else "" for value in values]
+    places = {name: place for place, name in enumerate(names)}
+    used = [weight for weight in graph.graph.initializer if weight.name in places]
+    weights = sorted(used, key=lambda weight: places[weight.name])
+    for weight in weights:
+        weight.name = names[weight.name]
+    del graph.graph.initializer[:]
+    graph.graph.initializer.extend(weights)
+    del graph.graph.value_info[:]
 
 
 def agreement(net: keras.Model, session_logits: NDArray[np.float32], views: NDArray[np.uint8]) -> float:
