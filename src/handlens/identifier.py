@@ -94,19 +94,34 @@ class Identification:
 class Identifier:
     """A loaded bundle with the knowledge base; may be shared between threads."""
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int | None = None, wait: bool = True) -> None:
+        """`threads` and `wait`: as in `load`."""
         self.bundle = bundle
+        # Readying the network takes as long as reading a photo, and neither holds the interpreter's lock for long.
+        with_network = ThreadPoolExecutor(max_workers=1, thread_name_prefix="handlens-network")
+        self._model = with_network.submit(Model, bundle, threads=threads)
+        with_network.shutdown(wait=False)
         self.minerals = KnowledgeBase.load()
-        self.model = Model(bundle, threads=threads)
         self.taxonomy = Taxonomy.of(bundle.labels, self.minerals)
+        if wait:
+            self._model.result()
+
+    @property
+    def model(self) -> Model:
+        """The network, once it is ready."""
+        return self._model.result()
 
     @classmethod
-    def load(cls, bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Identifier:
+    def load(
+        cls, bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None, wait: bool = True
+    ) -> Identifier:
         """Opens a bundle (by default the one that ships, or that of HANDLENS_BUNDLE) and readies its network.
 
-        `threads`: those of the network, by default as many as there are processors. Raises BadBundleError.
+        `threads`: those of the network, by default as many as there are processors. `wait=False` returns while the
+        network is still being made ready, so that a first photo can be read meanwhile; an error of the network then
+        comes with its first use. Raises BadBundleError.
         """
-        return cls(open_bundle(bundle), threads=threads)
+        return cls(open_bundle(bundle), threads=threads, wait=wait)
 
     def identify(
         self,

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise UsageError(f"--top {options.top}: it must be 1 or more")
     crop, among = shared.crop(options.crop), shared.among(options.among)
-    identifier = Identifier.load(options.bundle)
+    identifier = Identifier.load(options.bundle, wait=False)
     paths = list(expand(options.paths))
     outcomes = identifier.identify_each(paths, top=options.top, among=among, crop=crop, rotate=options.rotate)
     if len(paths) >= _MANY and sys.stderr.isatty():
