@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
 import handlens
-from bundles import COLOURS, LABELS, solid, views_of, write_bundle
+from bundles import COLOURS, LABELS, graph_bytes, solid, views_of, write_bundle
+from handlens.bundle import BadBundleError
 from handlens.decision import softmax
 from handlens.errors import HandlensError, UsageError
 from handlens.identifier import ORIGIN_TEN, Identification, Identifier, UnknownLabelError
@@ -346,3 +348,23 @@ def test_the_public_names_are_there() -> None:
         assert getattr(handlens, name) is not None
     assert {"Identifier", "Identification", "identify"} <= set(handlens.__all__)
     assert issubclass(PhotoError, handlens.HandlensError)
+
+
+# Making ready
+
+
+def test_without_waiting_the_answer_is_the_same(tiny: Identifier) -> None:
+    early = Identifier.load(tiny.bundle.path, wait=False)
+    assert early.identify(solid(MIXED)) == tiny.identify(solid(MIXED))
+
+
+def test_an_error_of_the_network_comes_at_once_or_with_its_first_use(tmp_path: Path) -> None:
+    # The shapes are as declared, so that only the runtime can find the operator that does not exist.
+    model = onnx.load_from_string(graph_bytes())
+    model.graph.node[0].op_type = "NoSuchOperator"
+    path = write_bundle(tmp_path / "b", graph=model.SerializeToString())
+    with pytest.raises(BadBundleError):
+        Identifier.load(path)
+    early = Identifier.load(path, wait=False)
+    with pytest.raises(BadBundleError):
+        early.identify(solid(MIXED))
