@@ -51,7 +51,7 @@ def train_labels() -> tuple[str, ...]:
 
 def manifest_labels(split: str) -> set[str]:
     if not MANIFEST.is_file():
-        pytest.skip("the photo manifest is not beside this checkout")
+        pytest.skip("no real photos here: their manifest is not beside this checkout")
     with MANIFEST.open(encoding="utf-8", newline="") as file:
         return {row["label"] for row in csv.DictReader(file) if row["split"] == split}
 
