@@ -15,8 +15,8 @@ from commands import environment
 from conftest import SHARED_PHOTOS
 from handlens.dataset.errors import BadListError
 from handlens.dataset.filter import FilterSettings, FilterSummary, filter_list, read_names
-from handlens.dataset.listing import entry_id
 from handlens.dataset.manifest import Row, read_info
+from handlens.dataset.tree import row_id
 from handlens.dataset.workspace import Workspace
 
 URL_LISTS = SHARED_PHOTOS.parent / "url_lists"
@@ -54,7 +54,7 @@ def test_every_row_is_kept_or_left_out_for_a_reason(tmp_path: Path) -> None:
 def test_a_row_has_all_that_the_list_says(tmp_path: Path) -> None:
     _, (first, *_) = select(tmp_path)
     assert first == Row(
-        id=entry_id("https://example.org/1.jpg"),
+        id=row_id("https://example.org/1.jpg"),
         label="quartz",
         status="listed",
         title="Quartz",

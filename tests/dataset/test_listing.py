@@ -10,7 +10,8 @@ import pytest
 
 from conftest import SHARED_PHOTOS
 from handlens.dataset.errors import BadListError
-from handlens.dataset.listing import BadRows, Entry, entry_id, read_sources, source_digest
+from handlens.dataset.listing import BadRows, Entry, read_sources, source_digest
+from handlens.dataset.tree import row_id
 
 URL_LISTS = SHARED_PHOTOS.parent / "url_lists"
 URL = "https://example.org/a.jpg"
@@ -174,9 +175,19 @@ def test_class_folders(tmp_path: Path) -> None:
         ("quartz", f"{tmp_path}/quartz/a.jpg"),
         ("quartz", f"{tmp_path}/quartz/more/b.PNG"),
     ]
-    assert entries[1].id == entry_id("quartz/a.jpg")
+    assert entries[1].id == row_id("quartz/a.jpg")
     assert {(entry.url, entry.group) for entry in entries} == {(None, None)}
     assert bad == [f"{tmp_path}/e.jpg: lies in no class folder, so it has no label"]
+
+
+def test_class_folders_below_split_folders(tmp_path: Path) -> None:
+    for file in ("train/quartz/a.jpg", "test/quartz/a.jpg", "validation/calcite/b.jpg"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    entries, bad = read(tmp_path)
+    assert sorted(entry.title for entry in entries) == ["calcite", "quartz", "quartz"]
+    assert len({entry.id for entry in entries}) == 3
+    assert not bad
 
 
 def test_ids_of_a_tree_do_not_depend_on_where_it_is(tmp_path: Path) -> None:
@@ -200,7 +211,7 @@ def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
 
 def test_a_folder_without_classes(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
-    assert "no class folders" in refusal(tmp_path)
+    assert "no photo in a folder named for its label" in refusal(tmp_path)
 
 
 def test_the_digest_of_a_source_changes_with_it(tmp_path: Path) -> None:

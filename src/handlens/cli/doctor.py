@@ -9,7 +9,7 @@ import platform
 
 from handlens._version import __version__
 from handlens.cli import options as shared
-from handlens.cli.text import terminal
+from handlens.safe_text import terminal
 from handlens.errors import HandlensError
 from handlens.identifier import Identifier
 from handlens.model import default_threads

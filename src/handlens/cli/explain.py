@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from handlens.cli import options as shared
-from handlens.cli.text import terminal
+from handlens.safe_text import terminal
 from handlens.errors import UsageError
 from handlens.explain import explain, overlay
 from handlens.identifier import Identifier

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from handlens.cli import options as shared
-from handlens.cli.text import csv_cell, terminal
+from handlens.safe_text import csv_cell, terminal
 from handlens.decision import UNKNOWN
 from handlens.errors import UsageError
 from handlens.identifier import Identification, Identifier

@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "bundle": "show or verify a model bundle",
     "doctor": "check this installation",
     "serve": "answer over HTTP, with a page",
+    "dataset": "make a training set from lists of URLs or folders of photos",
     "train": "train a classifier from labelled photos",
     "evaluate": "measure a trained run by the protocol",
     "export": "make a bundle of an evaluated run",
@@ -81,7 +82,7 @@ def _drop_output() -> None:
 
 
 def _fail(command: str, detail: str, status: int) -> int:
-    from handlens.cli.text import terminal
+    from handlens.safe_text import terminal
 
     print(f"handlens {command}: {terminal(detail)}", file=sys.stderr)
     return status

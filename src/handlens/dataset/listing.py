@@ -5,7 +5,7 @@ Formats, told apart by the content of the first line (or by being a folder), nev
     bare      `https://…/photo.jpg, label, another label, `: an address, then labels; no header, spaces do not count
     columns   CSV (comma, semicolon or tab) with a header that has `url` and `label`; `page`, `author`, `licence`,
               `licence_url`, `credit` and `group` are used where present, other columns are passed over
-    folders   a folder whose subfolders are named for their labels, with photos at any depth below them
+    folders   a folder whose subfolders are named for their labels, with or without split folders above them (`tree`)
 
 Text is UTF-8, with or without a byte-order mark, with any line ends. A row that cannot be used is a `BadRow`; it never
 ends the reading. A row's id is 16 hex digits of the sha256 of its address, or of its path below the tree.
@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Final, TextIO
 from urllib.parse import urlsplit
 
-from handlens.dataset.errors import BadListError
+from handlens.dataset.errors import BadListError, DatasetError
+from handlens.dataset.tree import read_tree, row_id
 from handlens.photo_files import photos_in
 
-__all__ = ["BadRow", "BadRows", "Entry", "entry_id", "read_sources", "source_digest"]
+__all__ = ["BadRow", "BadRows", "Entry", "read_sources", "source_digest"]
 
 _LONGEST_LINE: Final = 65_536
 """Characters; csv's own limit for a field is twice that."""
@@ -93,11 +94,6 @@ class BadRows:
             self.examples.append(BadRow(where, reason))
 
 
-def entry_id(key: str) -> str:
-    """The id of a row, from its address or path."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
 def read_sources(sources: Sequence[Path], bad: BadRows) -> Iterator[Entry]:
     """The usable rows of lists and folders, one source after the other, in order and in bounded memory.
 
@@ -134,23 +130,21 @@ def source_digest(source: Path) -> str:
 def _from_tree(tree: Path, prefix: str, bad: BadRows) -> Iterator[Entry]:
     absolute = tree.absolute()
     try:
-        folders = sorted(path for path in absolute.iterdir() if not path.name.startswith("."))
+        for name in sorted(os.listdir(absolute)):  # noqa: PTH208 - names that are no text
+            if not name.startswith(".") and (absolute / name).is_file():
+                bad.add(_printable(absolute / name), "lies in no class folder, so it has no label")
+        for photo in read_tree(absolute):
+            if photo.path.is_dir():
+                bad.add(_printable(photo.path), "the folder cannot be read")
+            elif not _is_text(str(photo.path)):
+                bad.add(_printable(photo.path), "the name is not UTF-8")
+            else:
+                id_ = row_id(prefix + photo.path.relative_to(absolute).as_posix())
+                yield Entry(id=id_, source=str(tree), line=0, title=photo.label, path=photo.path.as_posix())
     except OSError as error:
         raise BadListError(f"{tree}: cannot be read: {error.strerror or error}") from error
-    if not any(path.is_dir() for path in folders):
-        raise BadListError(f"{tree}: has no class folders: put the photos of each label into a folder of its name")
-    for folder in folders:
-        if not folder.is_dir():
-            bad.add(_printable(folder), "lies in no class folder, so it has no label")
-            continue
-        for photo in map(Path, photos_in(folder)):
-            if photo.is_dir():
-                bad.add(_printable(photo), "the folder cannot be read")
-            elif not _is_text(str(photo)):
-                bad.add(_printable(photo), "the name is not UTF-8")
-            else:
-                id_ = entry_id(prefix + photo.relative_to(absolute).as_posix())
-                yield Entry(id=id_, source=str(tree), line=0, title=folder.name, path=photo.as_posix())
+    except DatasetError as error:
+        raise BadListError(error.detail) from error
 
 
 def _from_file(source: Path, bad: BadRows) -> Iterator[Entry]:
@@ -268,7 +262,7 @@ def _entry(source: Path, line: int, url: str, title: str, told: dict[str, str], 
     if reason := _fault(url, title, told):
         bad.add(f"{source}:{line}", reason)
         return None
-    return Entry(id=entry_id(url), source=str(source), line=line, title=title, url=url, **told)
+    return Entry(id=row_id(url), source=str(source), line=line, title=title, url=url, **told)
 
 
 def _fault(url: str, title: str, told: dict[str, str]) -> str | None:

@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 
-from handlens.cli.text import csv_cell, terminal
+from handlens.safe_text import csv_cell, terminal
 
 PLANES = [*range(0x10000), *range(0x1F000, 0x20000), *range(0xE0000, 0xE0200), *range(0xF0000, 0xF0100)]
 """All of the first plane, and of the others pictures, tags and private use."""
