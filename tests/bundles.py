@@ -21,7 +21,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from handlens.bundle import CARD, GRAPH, MANIFEST
 from handlens.photo import read_photo
 from handlens.selftest import drawn_picture
-from handlens.specimen import locate
+from handlens.specimen import whole_frame
 from handlens.views import Preprocessing, View, make_views
 
 COLOURS: Final[dict[str, tuple[int, int, int]]] = {
@@ -93,7 +93,7 @@ def expected_logits(views: NDArray[np.uint8], labels: Sequence[str] = LABELS) ->
 def views_of(picture: NDArray[np.uint8], preprocessing: Preprocessing = PREPROCESSING) -> NDArray[np.uint8]:
     """The views (1, V, side, side, 3) of a picture, without going through an Identifier."""
     rgb = read_photo(picture, needed_side=preprocessing.needed_side).rgb
-    return make_views(rgb, locate(rgb), preprocessing)[np.newaxis]
+    return make_views(rgb, whole_frame(rgb), preprocessing)[np.newaxis]
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlens.specimen import Box, Specimen, locate
+from handlens.specimen import Box, Specimen, whole_frame
 from handlens.views import BadPreprocessingError, Preprocessing, View, make_views
 
 PADDED, WHOLE = View("padded"), View("crop", 1.0)
@@ -24,7 +24,7 @@ STORED: dict[str, Any] = {
 
 
 def views(rgb: NDArray[np.uint8], *wanted: View, side: int = 32, **options: Any) -> NDArray[np.uint8]:
-    return make_views(rgb, locate(rgb), Preprocessing(side, wanted, **options))
+    return make_views(rgb, whole_frame(rgb), Preprocessing(side, wanted, **options))
 
 
 def columns(*bands: tuple[int, tuple[int, int, int]], height: int) -> NDArray[np.uint8]:

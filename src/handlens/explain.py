@@ -15,7 +15,7 @@ from PIL import Image
 from handlens.errors import UsageError
 from handlens.identifier import Identifier
 from handlens.photo import Crop, Photo, PhotoSource, read_photo
-from handlens.specimen import locate
+from handlens.specimen import whole_frame
 from handlens.views import make_views
 
 __all__ = ["Explanation", "explain", "overlay"]
@@ -85,7 +85,7 @@ def _edges(photo: Photo, axis: int) -> list[int]:
 
 
 def _probabilities(identifier: Identifier, rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    views = make_views(rgb, locate(rgb), identifier.bundle.preprocessing)
+    views = make_views(rgb, whole_frame(rgb), identifier.bundle.preprocessing)
     return identifier.probabilities(identifier.score(views).logits[0])
 
 

@@ -26,7 +26,7 @@ from handlens.errors import HandlensError, UsageError
 from handlens.minerals import KnowledgeBase
 from handlens.model import Model, Scores
 from handlens.photo import Crop, PhotoError, PhotoSource, read_photo
-from handlens.specimen import locate
+from handlens.specimen import whole_frame
 from handlens.views import make_views
 
 __all__ = ["DEFAULT_TOP", "ORIGIN_TEN", "Identification", "Identifier", "UnknownLabelError", "identify"]
@@ -189,7 +189,7 @@ class Identifier:
         """The photo's name and its views, uint8 (V, side, side, 3), as the network takes them."""
         preprocessing = self.bundle.preprocessing
         read = read_photo(photo, name=name, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
-        return read.name, make_views(read.rgb, locate(read.rgb), preprocessing)
+        return read.name, make_views(read.rgb, whole_frame(read.rgb), preprocessing)
 
     def score(self, views: NDArray[np.uint8]) -> Scores:
         """The network's scores of one photo's views: logits (1, labels) and embedding (1, D)."""

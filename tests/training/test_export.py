@@ -27,7 +27,7 @@ from handlens.identifier import Identifier
 from handlens.minerals import KnowledgeBase
 from handlens.photo import read_photo
 from handlens.selftest import run_self_test
-from handlens.specimen import locate
+from handlens.specimen import whole_frame
 from handlens.training import features
 from handlens.training.card import model_card
 from handlens.training.export import export
@@ -95,7 +95,7 @@ def in_keras(made: Made, net: keras.Model) -> tuple[list[Sample], NDArray[np.uin
     samples = [next(sample for sample in made.samples() if sample.label == label) for label in LABELS]
     preprocessing = made.run.settings.preprocessing
     rgb = [read_photo(sample.path, needed_side=preprocessing.needed_side).rgb for sample in samples]
-    views = np.stack([make_views(pixels, locate(pixels), preprocessing) for pixels in rgb])
+    views = np.stack([make_views(pixels, whole_frame(pixels), preprocessing) for pixels in rgb])
     return samples, views, {name: np.asarray(value) for name, value in net(views, training=False).items()}
 
 
@@ -467,7 +467,7 @@ def test_no_run(tmp_path: Path) -> None:
     ("arguments", "status"),
     [
         (["--network", "lite9"], 1),
-        (["--network", "lite0"], 1),
+        (["--network", "lite1"], 1),
         (["--strength", "0"], 2),
         (["--strength", "nan"], 2),
     ],

@@ -21,7 +21,7 @@ from handlens.evaluation.evaluate import read_report
 from handlens.model import Model
 from handlens.photo import read_photo
 from handlens.selftest import drawn_picture
-from handlens.specimen import locate
+from handlens.specimen import whole_frame
 from handlens.training.card import model_card
 from handlens.training.classifier import agreement, as_onnx
 from handlens.training.run import MODEL_FILE, BadRunError, Run
@@ -53,7 +53,7 @@ def export(run: Run, target: Path, *, name: str, notes: str | None = None, licen
         raise BadRunError(f"{run.folder}: {MODEL_FILE} cannot be opened: {error}") from error
     preprocessing = run.settings.preprocessing
     picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
-    views = make_views(picture, locate(picture), preprocessing)[np.newaxis]
+    views = make_views(picture, whole_frame(picture), preprocessing)[np.newaxis]
     expected = np.asarray(net(views, training=False)["logits"])
     files = {GRAPH: as_onnx(net), CARD: model_card(name, run, report, notes).encode("utf-8")}
     manifest: dict[str, Any] = {

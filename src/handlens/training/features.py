@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from handlens.model import default_threads
 from handlens.photo import PhotoError, read_photo
-from handlens.specimen import locate
+from handlens.specimen import whole_frame
 from handlens.training.arrays import read_arrays
 from handlens.training.samples import Sample
 from handlens.views import Preprocessing, make_views
@@ -77,7 +77,7 @@ def extract(
             photo = read_photo(sample.path, name=sample.file, needed_side=preprocessing.needed_side)
         except PhotoError as error:
             return error
-        views = make_views(photo.rgb, locate(photo.rgb), preprocessing)
+        views = make_views(photo.rgb, whole_frame(photo.rgb), preprocessing)
         return np.ascontiguousarray(views[:, :, ::-1]) if mirrored else views
 
     parts = []
