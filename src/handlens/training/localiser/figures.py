@@ -22,7 +22,7 @@ from handlens.training.localiser.data import MaskedPhoto, teacher_mask
 from handlens.training.localiser.fit import EMPTY_AREA
 from handlens.training.localiser.run import Answers
 
-__all__ = ["Figures", "Overlap", "Thresholds", "choose_thresholds", "figures", "figures_table", "overlaps"]
+__all__ = ["Figures", "Overlap", "Thresholds", "at_threshold", "choose_thresholds", "figures", "figures_table", "overlaps"]
 
 _MASK_CHOICES: Final = (0.3, 0.35, 0.4, 0.45, 0.5)
 _UNSURE: Final = (40, 215)
@@ -90,7 +90,7 @@ def overlaps(photos: Sequence[MaskedPhoto], answers: Answers, mask_threshold: fl
         greys = teacher_mask(photos[place])
         teacher = greys >= MASK_THRESHOLD
         unsure = int(np.count_nonzero((greys >= _UNSURE[0]) & (greys <= _UNSURE[1])))
-        found = clean_mask(_shifted(grid, mask_threshold)) >= MASK_THRESHOLD
+        found = clean_mask(at_threshold(grid, mask_threshold)) >= MASK_THRESHOLD
         either = max(1, int(np.count_nonzero(teacher | found)))
         both = int(np.count_nonzero(teacher & found))
         rows.append((both / either, found.mean(), teacher.mean(), unsure / max(1, int(np.count_nonzero(teacher)))))
@@ -147,7 +147,7 @@ def figures_table(rows: dict[str, Figures]) -> str:
     )
 
 
-def _shifted(grid: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+def at_threshold(grid: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
     """Probabilities with `threshold` moved to one half, as `net.served_net` moves it."""
     odds = grid / np.maximum(1 - grid, 1e-6) * ((1 - threshold) / threshold)
     return (odds / (1 + odds)).astype(np.float32)
