@@ -101,6 +101,17 @@ def _(summary: DownloadSummary) -> Iterator[str]:
 
 
 @lines.register
+def _(summary: CheckSummary) -> Iterator[str]:
+    yield f"{summary.photos:,} photos: {summary.checked:,} stay, {summary.duplicates:,} are duplicates"
+    yield from (f"  {count:,} set aside: {reason}" for reason, count in summary.odd.items())
+    flagged = {flag: count for flag, count in summary.flagged.items() if flag not in summary.odd}
+    yield from (f"  {count:,} flagged: {flag}" for flag, count in flagged.items())
+    if summary.conflicts:
+        yield f"  {summary.conflicts:,} show the same picture as a photo of another label"
+    yield f"{summary.groups:,} groups of two photos or more, the largest of {summary.largest_group:,}"
+
+
+@lines.register
 def _(summary: BalanceSummary) -> Iterator[str]:
     yield f"{summary.kept:,} photos of {summary.labels:,} labels kept"
     if summary.full:

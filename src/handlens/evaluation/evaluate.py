@@ -122,7 +122,7 @@ def _plans(data: FrozenData) -> dict[str, tuple[FrozenData, NDArray[np.str_]]]:
     if {sample.label for sample in data.samples if sample.usable} >= set(ORIGIN_TEN):
         parts = {"ten labels": data.subset(ORIGIN_TEN)} | parts
     ways: dict[str, Callable[[Sequence[Sample]], NDArray[np.str_]]] = {GROUPED: grouped_folds}
-    if any(sample.fold for sample in data.samples):
+    if any(sample.fold for sample in data.samples) and len({sample.fold for sample in data.samples}) > 1:
         ways = {STRANGERS: photographer_folds} | ways
     return {
         f"{name}, {way}": (part, split(part.samples)) for name, part in parts.items() for way, split in ways.items()
