@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from handlens.cli.extras import need
-from handlens.safe_text import terminal
 from handlens.errors import UsageError
+from handlens.safe_text import terminal
 
 if TYPE_CHECKING:
     from handlens.dataset.config import DatasetConfig
@@ -244,8 +244,9 @@ def _export(options: argparse.Namespace) -> Iterator[str]:
     if options.out.suffix in (".csv", ".jsonl"):
         yield f"{export_table(options.source, options.out):,} rows in {options.out}"
         return
-    photos = "original" if options.originals else "prepared"
-    settings = ExportSettings(split=options.split, photos=photos, copies=options.copies)
+    settings = ExportSettings(
+        split=options.split, photos="original" if options.originals else "prepared", copies=options.copies
+    )
     yield from lines(export_folders(options.source, options.out, settings))
 
 

@@ -9,10 +9,10 @@ import platform
 
 from handlens._version import __version__
 from handlens.cli import options as shared
-from handlens.safe_text import terminal
 from handlens.errors import HandlensError
 from handlens.identifier import Identifier
 from handlens.model import default_threads
+from handlens.safe_text import terminal
 from handlens.selftest import run_self_test
 
 __all__ = ["add_arguments", "run"]

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from handlens.cli import options as shared
-from handlens.safe_text import terminal
 from handlens.errors import UsageError
 from handlens.explain import explain, overlay
 from handlens.identifier import Identifier
 from handlens.photo import PhotoError
+from handlens.safe_text import terminal
 
 __all__ = ["add_arguments", "run"]
 

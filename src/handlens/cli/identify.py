@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from handlens.cli import options as shared
-from handlens.safe_text import csv_cell, terminal
 from handlens.decision import UNKNOWN
 from handlens.errors import UsageError
 from handlens.identifier import Identification, Identifier
 from handlens.minerals import KnowledgeBase, Language
 from handlens.photo import PhotoError
 from handlens.photo_files import expand
+from handlens.safe_text import csv_cell, terminal
 
 __all__ = ["add_arguments", "run"]
 

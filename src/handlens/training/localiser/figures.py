@@ -22,7 +22,16 @@ from handlens.training.localiser.data import MaskedPhoto, teacher_mask
 from handlens.training.localiser.fit import EMPTY_AREA
 from handlens.training.localiser.run import Answers
 
-__all__ = ["Figures", "Overlap", "Thresholds", "at_threshold", "choose_thresholds", "figures", "figures_table", "overlaps"]
+__all__ = [
+    "Figures",
+    "Overlap",
+    "Thresholds",
+    "at_threshold",
+    "choose_thresholds",
+    "figures",
+    "figures_table",
+    "overlaps",
+]
 
 _MASK_CHOICES: Final = (0.3, 0.35, 0.4, 0.45, 0.5)
 _UNSURE: Final = (40, 215)
