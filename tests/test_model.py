@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from onnx import TensorProto, helper
 
 from bundles import LABELS, PREPROCESSING, expected_logits, model_proto, write_bundle
 from handlens.bundle import BadBundleError, open_bundle
-from handlens.model import Model, default_threads
+from handlens.model import Model
 
 SHAPE = (len(PREPROCESSING.views), PREPROCESSING.side, PREPROCESSING.side, 3)
 
@@ -52,16 +51,6 @@ def test_several_threads_may_run_it(model: Model) -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda views: model.run(views).logits, photos))
     np.testing.assert_array_equal(together, alone)
-
-
-def test_threads_are_those_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    assert default_threads() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert default_threads() == 7
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert default_threads() == 1
 
 
 def opened(tmp_path: Path, proto: Any) -> Any:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from handlens.bundle import BadBundleError, Bundle
+from handlens.onnx_session import cpu_session, tensor_types
 
-__all__ = ["Model", "Scores", "default_threads"]
+__all__ = ["Model", "Scores"]
 
-_ERRORS_ONLY = 3
 _TYPES = {"views": "tensor(uint8)", "logits": "tensor(float)", "embedding": "tensor(float)"}
 
 
@@ -25,34 +23,17 @@ class Scores:
     embedding: NDArray[np.float32]
 
 
-def default_threads() -> int:
-    """The processors this process may use; more threads than that only wait for each other."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
-
-
 class Model:
     """A bundle's graph in an ONNX Runtime session; `run` may be called from several threads."""
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         """Raises BadBundleError when the runtime cannot make a session of the graph."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or default_threads()
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = _ERRORS_ONLY
-        # Only what onnx_wire has checked: the runtime's other format would be told by bytes in the middle of the file.
-        options.add_session_config_entry("session.load_model_format", "ONNX")
-        # A thread that spins while it waits takes a processor from decoding and from other programs.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(
-                bundle.graph, sess_options=options, providers=["CPUExecutionProvider"]
-            )
+            self._session = cpu_session(bundle.graph, threads)
         except Exception as error:
             raise BadBundleError(f"{bundle.path}: the runtime refuses the graph: {error}") from error
         self._bundle = bundle
-        types = {value.name: value.type for value in (*self._session.get_inputs(), *self._session.get_outputs())}
+        types = tensor_types(self._session)
         if any(types.get(name) != wanted for name, wanted in _TYPES.items()):
             raise BadBundleError(f"{bundle.path}: the graph has the types {types}: they must be {_TYPES}")
 

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
 from handlens.errors import HandlensError, UsageError
-from handlens.model import default_threads
+from handlens.onnx_session import cpu_session, tensor_types
 from handlens.onnx_wire import BadGraphError, read_graph
 from handlens.specimen import MASK_THRESHOLD, Specimen, whole_frame
 from handlens.specimen_mask import bounding_box, clean_mask
@@ -34,7 +33,6 @@ FORMAT: Final = 1
 GRAPH: Final = "localiser.onnx"
 MANIFEST: Final = "localiser.json"
 _MOST_BYTES: Final = 64 * 2**20
-_ERRORS_ONLY: Final = 3
 _TYPES: Final = {"photo": "tensor(uint8)", "mask": "tensor(float)", "fills": "tensor(float)"}
 
 
@@ -67,20 +65,11 @@ class Localiser:
         self.settings = settings
         self.name = name
         _check_shapes(graph, settings)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or default_threads()
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = _ERRORS_ONLY
-        options.add_session_config_entry("session.load_model_format", "ONNX")
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(
-                graph, sess_options=options, providers=["CPUExecutionProvider"]
-            )
+            self._session = cpu_session(graph, threads)
         except Exception as error:
             raise BadLocaliserError(f"{name}: the runtime refuses the graph: {error}") from error
-        types = {value.name: value.type for value in (*self._session.get_inputs(), *self._session.get_outputs())}
+        types = tensor_types(self._session)
         if types != _TYPES:
             raise BadLocaliserError(f"{name}: the graph has the types {types}: they must be {_TYPES}")
 

@@ -11,7 +11,7 @@ from handlens._version import __version__
 from handlens.cli import options as shared
 from handlens.errors import HandlensError
 from handlens.identifier import Identifier
-from handlens.model import default_threads
+from handlens.processors import processors
 from handlens.safe_text import terminal
 from handlens.selftest import run_self_test
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{extra + ':':<12} {'installed' if there else f'not installed: pip install handlens[{extra}]'}")
     missing = [name for name in ("jpg", "zlib", "webp", "libtiff", "avif", "littlecms2") if not features.check(name)]
     print(f"formats      {'all' if not missing else 'this Pillow lacks ' + ', '.join(missing)}")
-    print(f"threads      {default_threads()}")
+    print(f"threads      {processors()}")
     try:
         identifier = Identifier.load(options.bundle)
         test = run_self_test(identifier)

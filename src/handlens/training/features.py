@@ -22,8 +22,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from handlens.model import default_threads
 from handlens.photo import PhotoError, read_photo
+from handlens.processors import processors
 from handlens.specimen import whole_frame
 from handlens.training.arrays import read_arrays
 from handlens.training.samples import Sample
@@ -82,7 +82,7 @@ def extract(
 
     parts = []
     starts = range(0, len(samples), _CHUNK)
-    with ThreadPoolExecutor(default_threads()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         for start in tqdm(starts, desc="features", unit="chunk", disable=quiet):
             path, chunk = kept / f"{start // _CHUNK:05d}.npz", samples[start : start + _CHUNK]
             part = _kept_part(path, len(chunk))

@@ -15,10 +15,11 @@ from handlens.dataset.check.pictures import Listing, Pictures, content_key
 from handlens.dataset.check.quarantine import SetAside, rebuild
 from handlens.dataset.check.settings import CheckSettings
 from handlens.dataset.check.summary import CheckSummary, summarise
-from handlens.dataset.check.workers import cores, inspect_files
+from handlens.dataset.check.workers import inspect_files
 from handlens.dataset.manifest import Row, Status, read_rows
 from handlens.dataset.shards import WHOLE, Shard
 from handlens.dataset.workspace import Workspace
+from handlens.processors import processors
 
 __all__ = ["check"]
 
@@ -71,7 +72,7 @@ def _inspect(workspace: Workspace, journal: Journal, count: int, *, progress: bo
     with tqdm(
         desc=f"{_STAGE}: {count} photos", total=missing, unit="photo", disable=not progress or not missing
     ) as bar:
-        for found in inspect_files(files, workers=min(workers or cores(), missing)) if missing else ():
+        for found in inspect_files(files, workers=min(workers or processors(), missing)) if missing else ():
             journal.add([found])
             bar.update()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,8 +14,9 @@ from typing import Final
 import cv2
 
 from handlens.dataset.check.inspect import READER_DIED, Inspection, inspect_file
+from handlens.processors import processors
 
-__all__ = ["Inspect", "cores", "inspect_files"]
+__all__ = ["Inspect", "inspect_files"]
 
 Task = tuple[str, Path]
 """sha256 of a file, and where it is."""
@@ -28,11 +28,6 @@ _AHEAD: Final = 3
 """Portions given out for each process, so that none waits and memory stays bounded."""
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def inspect_files(
     files: Iterable[Task], *, workers: int | None = None, inspect: Inspect = inspect_file
 ) -> Iterator[Inspection]:
@@ -41,7 +36,7 @@ def inspect_files(
     When a process dies, the files it may have been at are inspected again, one at a time; one of which a process dies
     again is answered with the code `reader-died`. `inspect` must be importable by its name.
     """
-    count = workers or cores()
+    count = workers or processors()
     portions = _portions(files)
     while True:
         lost: list[Task] = []

@@ -7,7 +7,6 @@ copy as they happen to be.
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,7 +19,7 @@ from handlens.dataset.manifest import Row
 from handlens.dataset.prepare.settings import PrepareSettings
 from handlens.dataset.prepare.work import Job, Outcome, start_worker, work
 
-__all__ = ["CRASHED", "Pool", "WorkersError", "processors"]
+__all__ = ["CRASHED", "Pool", "WorkersError"]
 
 CRASHED: Final = "decoder-crashed"
 _JOBS: Final = 16
@@ -110,12 +109,6 @@ class Pool:
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
             self._executor = None
-
-
-def processors() -> int:
-    """How many this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
 
 def _parcels(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:

@@ -21,12 +21,13 @@ from handlens.dataset.folders import folder_name
 from handlens.dataset.manifest import Row, TableInfo, read_info, read_rows
 from handlens.dataset.prepare.journal import Journal
 from handlens.dataset.prepare.localiser import localiser_digest
-from handlens.dataset.prepare.pool import Pool, processors
+from handlens.dataset.prepare.pool import Pool
 from handlens.dataset.prepare.settings import PrepareSettings
 from handlens.dataset.prepare.table import with_manifest
 from handlens.dataset.prepare.work import Job, Outcome
 from handlens.dataset.shards import WHOLE, Shard
 from handlens.dataset.workspace import Workspace
+from handlens.processors import processors
 
 __all__ = ["PrepareSummary", "prepare"]
 

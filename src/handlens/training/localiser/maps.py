@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from handlens.model import default_threads
 from handlens.photo import read_photo
+from handlens.processors import processors
 from handlens.specimen_localiser import stretched
 from handlens.training.classifier import as_onnx
 from handlens.training.localiser.data import MaskedPhoto, teacher_mask
@@ -67,7 +67,7 @@ def make_maps(
     side = int(net.encoder.input_shape[1])
     starts = range(0, len(photos), _CHUNK)
     with (
-        ThreadPoolExecutor(default_threads()) as pool,
+        ThreadPoolExecutor(processors()) as pool,
         tqdm(total=len(variants) * len(starts), desc="maps", unit="chunk", disable=quiet) as bar,
     ):
         made = []
