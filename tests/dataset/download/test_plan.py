@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataset.download.conftest import quick, write_list
 from dataset.loopback import PHOTOS, Loopback, photo
-from handlens.dataset.download import DownloadSettings, DownloadSummary, HostSettings, download, failure_table, plan
+from handlens.dataset.download import (
+    DownloadSettings,
+    DownloadSummary,
+    HostSettings,
+    Plan,
+    download,
+    failure_table,
+    plan,
+)
 from handlens.dataset.manifest import Row, TableInfo
 from handlens.dataset.workspace import Workspace
 
@@ -35,7 +43,8 @@ def test_the_plan_says_whom_for_what_and_how_long(workspace: Workspace) -> None:
     lines = list(made.lines())
     assert "7,230 URLs of 2 hosts" in lines[0]
     assert "+me@example.org" in lines[0]
-    assert "60 min" in lines[2]
+    assert "60 min" in lines[1]
+    assert lines[2] == "1 photos of own folders to bring in"
     assert "NOT ASKED" in lines[-1]
     assert "unread.example" in lines[-1]
     assert not workspace.table("download").exists()
@@ -62,3 +71,7 @@ def test_failures_are_counted_by_reason_with_what_they_mean() -> None:
     assert lines[2].split()[:4] == ["3", "timeout", "next", "run"]
     assert (summary.rows, summary.later) == (1208, 3)
     assert failure_table(DownloadSummary({"fetched": 5}, {})) == ""
+
+
+def test_a_plan_of_own_folders_speaks_of_no_hosts() -> None:
+    assert list(Plan((), 3, None).lines()) == ["3 photos of own folders to bring in"]

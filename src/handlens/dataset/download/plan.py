@@ -57,10 +57,11 @@ class Plan:
         """The plan in words, with that many hosts."""
         asked = [host for host in self.hosts if host.acknowledged]
         urls = sum(host.to_ask for host in asked)
-        yield f"{urls:,} URLs of {len(asked):,} hosts to ask for, as {self.user_agent or '(no contact given)'}"
-        if self.local:
+        if self.hosts:
+            yield f"{urls:,} URLs of {len(asked):,} hosts to ask for, as {self.user_agent or '(no contact given)'}"
+            yield f"at least {_duration(self.seconds)} at the set pace"
+        if self.local or not self.hosts:
             yield f"{self.local:,} photos of own folders to bring in"
-        yield f"at least {_duration(self.seconds)} at the set pace"
         width = max((len(host.host) for host in self.hosts[:most]), default=0)
         for host in self.hosts[:most]:
             if host.acknowledged:
