@@ -15,7 +15,7 @@ from PIL import Image
 from handlens.training.lite import LITE_FAMILY, lite_backbone
 from handlens.training.weights import load_weights
 
-GOLDEN = Path(__file__).parent / "golden" / "lite2-features.json"
+GOLDEN = Path(__file__).parent / "golden"
 CLASSIFIER = 1280 * 1000 + 1000
 
 
@@ -108,12 +108,21 @@ def centre_square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box), np.uint8)
 
 
+@pytest.fixture(scope="module")
+def lite0() -> keras.Model:
+    net = lite_backbone("lite0")
+    load_weights(net, "lite0")
+    return net
+
+
 @pytest.mark.parametrize("name", ["chelsea", "coffee"])
-def test_features_are_those_of_the_original(lite2: keras.Model, name: str) -> None:
+@pytest.mark.parametrize("variant", ["lite0", "lite2"])
+def test_features_are_those_of_the_original(variant: str, name: str, request: pytest.FixtureRequest) -> None:
     data = pytest.importorskip("skimage.data")
-    golden = json.loads(GOLDEN.read_text())
-    pixels = centre_square(getattr(data, name)(), 260)
-    found, of_bgr = np.asarray(lite2(np.stack([pixels, pixels[:, :, ::-1]]), training=False))
+    net: keras.Model = request.getfixturevalue(variant)
+    golden = json.loads((GOLDEN / f"{variant}-features.json").read_text())
+    pixels = centre_square(getattr(data, name)(), LITE_FAMILY[variant].side)
+    found, of_bgr = np.asarray(net(np.stack([pixels, pixels[:, :, ::-1]]), training=False))
     expected = np.array(golden[name])
     np.testing.assert_allclose(found, expected, atol=1e-3)
     # What a wrong network could not meet by chance: other pixels are far away.
