@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from commands import run
+from dataset.commons.wiki import Wiki, imageinfo, serving
 from dataset.loopback import Loopback, encoded, loopback, photo, status, text
 from handlens.dataset.manifest import Row, read_rows
 from handlens.training.samples import read_samples, with_split
@@ -173,6 +174,32 @@ def test_an_unknown_host_is_asked_only_when_its_terms_are_acknowledged(
     assert "terms" in capsys.readouterr().out
     assert run("dataset", "download", tmp_path / "made", "--config", config, "--accept-terms", "127.0.0.1") == 0
     assert len(web.asked()) == 36
+
+
+def test_commons_becomes_a_training_set_with_credits(tmp_path: Path, web: Loopback) -> None:
+    names = {label: [f"{label.title()} specimen {number}.jpg" for number in (0, 2, 3, 4, 5)] for label in LABELS}
+    with serving(Wiki()) as wiki:
+        for label, files in names.items():
+            wiki.files[label.title()] = files
+            for name in files:
+                photo_url = web.url(f"/{label}/{name.split()[-1]}")
+                wiki.info[name] = imageinfo(name, url=photo_url, thumburl=photo_url)
+        config = configuration(tmp_path, web)
+        told = config.read_text().replace('sources = ["list.csv", "own"]\n', "")
+        asks = f'[commons]\nlabels = ["quartz", "calcite"]\napi = "{wiki.url}"\ndelay = 0\n'
+        config.write_text(told + asks)
+        assert run("dataset", "run", config) == 0
+        kept = [row for row in rows_of(tmp_path) if row.status == "prepared"]
+        assert Counter(row.label for row in kept) == {"quartz": 5, "calcite": 5}
+        assert {(row.author, row.licence) for row in kept} == {("Ann & Bob", "CC BY-SA 4.0")}
+        assert "Ann &amp; Bob" in (tmp_path / "made" / "credits.html").read_text()
+        requests = len(wiki.requests)
+        assert run("dataset", "run", config) == 0
+        assert len(wiki.requests) == requests
+        config.write_text((told + asks).replace('"calcite"', '"calcite", "amethyst"'))
+        assert run("dataset", "run", config) == 0
+        assert len(wiki.requests) > requests
+    assert {row.label for row in rows_of(tmp_path)} == set(LABELS)
 
 
 def test_errors_are_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

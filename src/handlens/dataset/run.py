@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from handlens.dataset.balance import BalanceSummary, balance
 from handlens.dataset.check import CheckSummary, check
-from handlens.dataset.commons import CommonsSummary, fetch_commons
+from handlens.dataset.commons import CommonsSettings, CommonsSummary, fetch_commons
 from handlens.dataset.config import DatasetConfig
 from handlens.dataset.download import DownloadSummary, Plan, download, plan
+from handlens.dataset.files import write_atomically
 from handlens.dataset.filter import FilterSummary, filter_list
 from handlens.dataset.finish import FinishSummary, finish
 from handlens.dataset.prepare import PrepareSummary, prepare
@@ -52,8 +54,7 @@ def run_stages(
     """
     workspace = Workspace(config.out)
     wanted = STAGES[: STAGES.index(until) + 1]
-    if config.commons is not None and not config.commons_list.is_file():
-        listed = fetch_commons(config.commons_labels, config.commons_list, config.commons, progress=progress)
+    if config.commons is not None and (listed := _commons(config, config.commons, progress)) is not None:
         yield Done("commons", listed)
     yield Done("filter", filter_list(workspace, config.filter, progress=progress))
     if dry_run or "download" in wanted:
@@ -74,3 +75,15 @@ def run_stages(
         yield Done("prepare", prepare(workspace, config.prepare, progress=progress))
         yield Done("finish", finish(workspace, config.description, config.samples))
         yield Done("view", view(config.out, config.view, progress=progress))
+
+
+def _commons(config: DatasetConfig, settings: CommonsSettings, progress: bool) -> CommonsSummary | None:
+    """Asks Commons for its list, unless the one that is there was asked for by the same labels and settings."""
+    record = config.commons_list.with_suffix(".json")
+    asked = {"labels": config.commons_labels, "settings": settings.model_dump(mode="json")}
+    told = json.dumps(asked, sort_keys=True)
+    if config.commons_list.is_file() and record.is_file() and record.read_text(encoding="utf-8") == told:
+        return None
+    listed = fetch_commons(config.commons_labels, config.commons_list, settings, progress=progress)
+    write_atomically(record, told)
+    return listed
