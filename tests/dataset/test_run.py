@@ -124,7 +124,9 @@ def test_a_second_run_asks_for_nothing_and_changes_nothing(tmp_path: Path, web: 
     assert tree_of(tmp_path / "made") == before
 
 
-def test_stage_by_stage_gives_what_a_run_gives(tmp_path: Path, web: Loopback) -> None:
+def test_stage_by_stage_gives_what_a_run_gives(
+    tmp_path: Path, web: Loopback, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole, parts = configuration(tmp_path / "a", web), configuration(tmp_path / "b", web)
@@ -134,7 +136,11 @@ def test_stage_by_stage_gives_what_a_run_gives(tmp_path: Path, web: Loopback) ->
     assert run("dataset", "download", made, "--config", parts) == 0
     for part in ("1/2", "2/2"):
         assert run("dataset", "check", made, "--config", parts, "--shard", part) == 0
+    capsys.readouterr()
     assert run("dataset", "check", made, "--config", parts) == 0
+    (conflict,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("the same picture")]
+    assert "quartz (images/" in conflict
+    assert "amethyst (images/" in conflict
     assert run("dataset", "balance", made, "--max-per-label", "10") == 0
     assert run("dataset", "split", made) == 0
     for part in ("2/2", "1/2"):

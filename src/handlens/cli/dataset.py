@@ -152,12 +152,15 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> Iterator[str]:
-    from handlens.cli.dataset_text import lines
-    from handlens.dataset.check import CheckSettings, check
+    from handlens.cli.dataset_text import conflict_lines, lines
+    from handlens.dataset.check import CheckSettings, check, findings
 
     workspace, config = _workspace(options)
-    settings = config.check if config else CheckSettings()
-    yield from lines(check(workspace, settings, shard=_shard(options), progress=_progress()))
+    settings, shard = config.check if config else CheckSettings(), _shard(options)
+    summary = check(workspace, settings, shard=shard, progress=_progress())
+    yield from lines(summary)
+    if summary.conflicts and shard.count == 1:
+        yield from conflict_lines(findings(workspace.rows("check")).conflicts)
 
 
 def _balance_arguments(parser: argparse.ArgumentParser) -> None:

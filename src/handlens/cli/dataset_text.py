@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from handlens.dataset.balance import BalanceSummary
-from handlens.dataset.check import CheckSummary
+from handlens.dataset.check import CheckSummary, Conflict
 from handlens.dataset.commons import CommonsSummary
 from handlens.dataset.counts import LabelCounts
 from handlens.dataset.download import DownloadSummary, Plan, failure_table
@@ -20,7 +20,7 @@ from handlens.dataset.prepare import PrepareSummary
 from handlens.dataset.scan import UnknownName
 from handlens.dataset.split import SplitSummary
 
-__all__ = ["counts_lines", "lines"]
+__all__ = ["conflict_lines", "counts_lines", "lines"]
 
 _MOST: Final = 20
 """Lines of a listing before the rest is counted only."""
@@ -109,6 +109,14 @@ def _(summary: CheckSummary) -> Iterator[str]:
     if summary.conflicts:
         yield f"  {summary.conflicts:,} show the same picture as a photo of another label"
     yield f"{summary.groups:,} groups of two photos or more, the largest of {summary.largest_group:,}"
+
+
+def conflict_lines(conflicts: tuple[Conflict, ...]) -> Iterator[str]:
+    """Pictures that carry several labels, each with its files."""
+    for conflict in conflicts[:_MOST]:
+        told = zip(conflict.files, conflict.labels, strict=True)
+        yield "the same picture: " + ", ".join(f"{label} ({file})" for file, label in told)
+    yield from _more(len(conflicts))
 
 
 @lines.register
