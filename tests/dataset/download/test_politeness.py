@@ -12,8 +12,9 @@ import pytest
 from dataset.download.conftest import ends, quick, write_list
 from dataset.loopback import PHOTOS, Asked, Loopback, first, photo, redirect, status, text
 from handlens.dataset.download import HostSettings, download
-from handlens.dataset.download.politeness import Gate, Gates, backoff, counts_against_host, retry_after_seconds
+from handlens.dataset.download.politeness import Gate, Gates, backoff, counts_against_host
 from handlens.dataset.download.reasons import NotFetched
+from handlens.dataset.http_manners import retry_after_seconds
 from handlens.dataset.workspace import Workspace
 
 JITTER = 0.15

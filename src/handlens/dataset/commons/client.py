@@ -12,8 +12,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -22,6 +20,7 @@ import aiohttp
 from handlens._version import __version__
 from handlens.dataset.commons.errors import CommonsError
 from handlens.dataset.commons.settings import CommonsSettings
+from handlens.dataset.http_manners import retry_after_seconds
 
 __all__ = ["Api"]
 
@@ -88,7 +87,7 @@ class Api:
             except (aiohttp.ClientError, TimeoutError) as error:
                 refused = f"{type(error).__name__} {error}".strip()
             else:
-                asked_to_wait = _retry_after(headers)
+                asked_to_wait = retry_after_seconds(headers.get("Retry-After"))
                 if status == 200:
                     answer, refused = self._read(content)
                     if answer is not None:
@@ -151,18 +150,6 @@ def _join(batch: dict[str, Any], query: dict[str, Any]) -> None:
                     continue
                 for key, more in page.items():
                     known[key] = known[key] + more if isinstance(more, list) and key in known else more
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from a number or a date (RFC 9110, 10.2.3); None without either."""
-    said = headers.get("Retry-After", "").strip()
-    if said.isdecimal():
-        return float(said)
-    try:
-        date = parsedate_to_datetime(said)
-    except ValueError:
-        return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _advice(status: int) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from handlens.dataset.http_manners import check_contact
 from handlens.dataset.licences import FAMILIES, FREE
 
 __all__ = ["API", "CommonsSettings"]
@@ -53,14 +54,7 @@ class CommonsSettings(BaseModel):
     @field_validator("contact")
     @classmethod
     def _reachable(cls, given: str) -> str:
-        given = given.strip()
-        if (
-            not given.isascii()
-            or not given.isprintable()
-            or not ("@" in given or given.startswith(("http://", "https://")))
-        ):
-            raise ValueError("give an e-mail address or a web page under which you can be reached")
-        return given
+        return check_contact(given)
 
     @field_validator("licences")
     @classmethod

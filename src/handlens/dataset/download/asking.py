@@ -12,9 +12,10 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from handlens.dataset.download.addresses import PrivateAddressError, Resolver, check_address, host_of, parse_url
-from handlens.dataset.download.politeness import Gate, Gates, retry_after_seconds
+from handlens.dataset.download.politeness import Gate, Gates
 from handlens.dataset.download.reasons import NotFetched
 from handlens.dataset.download.settings import DownloadSettings
+from handlens.dataset.http_manners import retry_after_seconds
 
 __all__ = ["Asker", "ElsewhereError", "asking", "failed_status", "redirect_of"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
 import random
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +11,7 @@ from collections.abc import AsyncIterator
 from handlens.dataset.download.reasons import NotFetched
 from handlens.dataset.download.settings import DownloadSettings
 
-__all__ = ["Gate", "Gates", "backoff", "counts_against_host", "retry_after_seconds"]
+__all__ = ["Gate", "Gates", "backoff", "counts_against_host"]
 
 _NO_ANSWER = frozenset({"timeout", "connection", "dns", "tls", "cut-short", "bad-response"})
 
@@ -21,18 +20,6 @@ def backoff(attempts: int, settings: DownloadSettings) -> float:
     """Seconds to wait after so many attempts: doubled each time, and between half of it and all at random."""
     longest = min(settings.backoff * 2.0 ** min(attempts - 1, 30), settings.max_backoff)
     return longest * random.uniform(0.5, 1.0)
-
-
-def retry_after_seconds(value: str | None) -> float | None:
-    """Seconds that a `Retry-After` header (seconds or a date: RFC 9110, 10.2.3) asks for; None for nonsense."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value[:12])
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
 
 
 def counts_against_host(error: NotFetched) -> bool:

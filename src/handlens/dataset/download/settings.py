@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from handlens._version import __version__
+from handlens.dataset.http_manners import check_contact
 from handlens.photo import DEFAULT_LIMITS
 
 __all__ = ["AGENT", "DownloadSettings", "HostSettings"]
@@ -15,7 +16,6 @@ __all__ = ["AGENT", "DownloadSettings", "HostSettings"]
 AGENT: Final = "handlens"
 """The name that robots.txt and X-Robots-Tag can call this program by."""
 
-_CONTACT = re.compile(r"[^\s@()<>]+@[^\s@()<>]+\.[^\s@()<>]+|https?://[^\s()<>]+")
 _HOST = re.compile(r"[^\s/@?#]+")
 
 
@@ -77,9 +77,7 @@ class DownloadSettings(BaseModel):
     @field_validator("contact")
     @classmethod
     def _is_contact(cls, contact: str | None) -> str | None:
-        if contact is not None and not (contact.isascii() and _CONTACT.fullmatch(contact)):
-            raise ValueError("give an e-mail address or the address of a web page (https://...)")
-        return contact
+        return None if contact is None else check_contact(contact)
 
     @field_validator("hosts")
     @classmethod
