@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every figure of the README and docs/results.md that is not an accuracy: run in an environment with the extra `dev`.
+# Every figure of README and docs that is not an accuracy and has a benchmark: run in an environment with the extra `dev`.
 # Accuracy: handlens train, evaluate --field (see docs/results.md); it needs the photographs.
 set -uo pipefail
 cd "$(dirname "$0")/.."
