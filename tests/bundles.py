@@ -35,10 +35,14 @@ COLOURS: Final[dict[str, tuple[int, int, int]]] = {
 """Labels in the network's order, which is not the alphabet's, and the colour that speaks most for each."""
 LABELS: Final = tuple(COLOURS)
 PREPROCESSING: Final = Preprocessing(32, (View("padded"), View("crop", 0.5)))
+MASKED_PREPROCESSING: Final = Preprocessing(32, (View("crop", 1.0),), mask="origin")
+"""Needs OpenCV, to open a bundle and for its self-test."""
 SHARPNESS: Final = 30.0
 OPSET: Final = 17
 REMOVED: Final = object()
 """As the value of a key of bundle.json: leave the key out."""
+WITHOUT_OPENCV: Final = "import sys; sys.modules['cv2'] = None\n"
+"""The first line of a program that is to find no OpenCV."""
 
 
 def weights(labels: Sequence[str] = LABELS) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -13,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from bundles import MASKED_PREPROCESSING, expected_logits, write_bundle
 from handlens import Crop, Identifier
+from handlens.photo import read_photo
 from handlens.service import create_app
 from service.running import running
 
@@ -58,12 +60,12 @@ def assert_same(answers: list[dict[str, Any]], others: list[dict[str, Any]]) -> 
         assert found == pytest.approx([row["probability"] for row in other["candidates"]], abs=TOLERANCE)
 
 
-def check_all_doors(identifier: Identifier, address: str, photos: list[Path]) -> None:
+def check_all_doors(identifier: Identifier, address: str, photos: list[Path], *options: str) -> None:
     python = [identifier.identify(photo).as_dict() for photo in photos]
-    line = by_command_line(photos)
+    line = by_command_line(photos, *options)
     assert_same(line, python)
     assert_same(by_http(address, photos), python)
-    assert by_command_line(photos) == line
+    assert by_command_line(photos, *options) == line
 
 
 def test_drawn_pictures(identifier: Identifier, address: str, drawn_pictures: list[Path]) -> None:
@@ -99,3 +101,19 @@ def test_the_original_contract_names_the_best_of_the_ten(
         best = identifier.identify(photo, among=["origin-ten"], top=1).candidates[0].name
         expected = {"amethyst": "Quartz (Var: Amethyst)"}.get(best, best.capitalize())
         assert answer == {"La categoria es": expected}
+
+
+def test_a_bundle_with_the_mask_of_the_origin(drawn_pictures: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="OpenCV is not installed: it comes with the extra 'dataset'")
+    from handlens.dataset.prepare.origin_mask import origin_picture
+
+    bundle = write_bundle(tmp_path / "masked", preprocessing=MASKED_PREPROCESSING, temperature=3.0)
+    masked = Identifier.load(bundle, threads=1)
+    for photo in drawn_pictures:
+        for crop, rotate in ((None, 0), (Crop(40, 30, 300, 400), 90)):
+            picture = origin_picture(read_photo(photo, crop=crop, rotate=rotate).rgb, MASKED_PREPROCESSING.side)
+            wanted = masked.answer("photo", expected_logits(picture[None, None])[0]).as_dict()
+            found = masked.identify(photo, crop=crop, rotate=rotate, name="photo").as_dict()
+            assert_same([found], [wanted])
+    with running(create_app(masked)) as address:
+        check_all_doors(masked, address, drawn_pictures, "--bundle", str(bundle))

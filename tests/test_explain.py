@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bundles import COLOURS, PREPROCESSING, solid, write_bundle
+from bundles import COLOURS, MASKED_PREPROCESSING, PREPROCESSING, solid, write_bundle
 from handlens.errors import HandlensError, UsageError
 from handlens.explain import Explanation, explain, overlay
 from handlens.identifier import ORIGIN_TEN, Identifier
@@ -112,3 +112,21 @@ def test_the_photo_is_not_changed(whole: Identifier) -> None:
     before = rgb.copy()
     overlay(explain(whole, rgb))
     np.testing.assert_array_equal(rgb, before)
+
+
+def test_under_the_mask_only_the_specimen_has_heat(tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="OpenCV is not installed: it comes with the extra 'dataset'")
+    bundle = write_bundle(tmp_path / "b", preprocessing=MASKED_PREPROCESSING, temperature=10.0)
+    masked = Identifier.load(bundle, threads=1)
+    rgb = solid((128, 128, 128), 160, 100)  # a grey ground, wider than high: the square is from 30 to 130
+    rgb[20:60, 100:130] = COLOURS["almandine"]
+    rgb[5:40, :20] = COLOURS["azurite"]  # outside of it
+    found = explain(masked, rgb, label="almandine")
+    np.testing.assert_array_equal(found.rgb, rgb[:, 30:130])
+    assert found.probability == pytest.approx(masked.probabilities(masked.score(masked.views(rgb)[1]).logits[0])[3])
+    row, column = np.unravel_index(found.heat.argmax(), found.heat.shape)
+    assert 2 <= row < 6
+    assert column >= 7
+    assert found.heat.max() > 0.01
+    assert np.abs(found.heat[:, :4]).max() < 1e-9  # covering what is background already changes nothing
+    assert overlay(found).size == (100, 100)

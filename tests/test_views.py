@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from bundles import WITHOUT_OPENCV
+from commands import environment
+from handlens.photo import read_photo
+from handlens.selftest import drawn_picture
 from handlens.specimen import Box, Specimen, whole_frame
 from handlens.views import BadPreprocessingError, Preprocessing, View, make_views
 
 PADDED, WHOLE = View("padded"), View("crop", 1.0)
+MASKED = Preprocessing(96, (WHOLE,), mask="origin")
 STORED: dict[str, Any] = {
     "format": 1,
     "side": 64,
@@ -182,6 +192,8 @@ WRONG: list[tuple[tuple[Any, ...], Any]] = [
     (("views", 0, "mirror"), True),
     *[(("views", 1, "fraction"), value) for value in BAD_FRACTIONS],
     (("mean",), [0.5, 0.5, 0.5]),
+    *[(("mask",), value) for value in [*ANYTHING_ELSE, True, "none", "Origin", ["origin"]]],
+    (("mask",), "origin"),  # right, but not with these views
 ]
 
 
@@ -197,3 +209,107 @@ def test_what_is_stored_is_read_strictly(path: tuple[Any, ...], value: Any) -> N
 def test_what_is_no_object_is_refused(stored: Any) -> None:
     with pytest.raises(BadPreprocessingError):
         Preprocessing.from_dict(stored)
+
+
+# The origin's mask
+
+
+def test_the_stored_form_names_the_mask_only_where_there_is_one() -> None:
+    stored = MASKED.as_dict()
+    assert stored == Preprocessing(96, (WHOLE,)).as_dict() | {"mask": "origin"}
+    assert Preprocessing.from_dict(json.loads(json.dumps(stored))) == MASKED
+    assert list(Preprocessing(96, (WHOLE,)).as_dict()) == ["format", "side", "views", "fill", "resampling"]
+
+
+@pytest.mark.parametrize(
+    "views", [(), (PADDED,), (View("crop", 0.99),), (WHOLE, WHOLE), (PADDED, WHOLE), (WHOLE, View("crop", 0.5))]
+)
+def test_the_mask_goes_with_one_whole_crop_and_no_other_view(views: tuple[View, ...]) -> None:
+    with pytest.raises(BadPreprocessingError, match="one view"):
+        Preprocessing(96, views, mask="origin")
+    stored = [{"kind": view.kind} | ({"fraction": view.fraction} if view.kind == "crop" else {}) for view in views]
+    with pytest.raises(BadPreprocessingError):
+        Preprocessing.from_dict(MASKED.as_dict() | {"views": stored})
+
+
+@pytest.mark.parametrize("side", [96, 224])
+def test_a_masked_view_is_the_picture_that_prepare_makes(side: int, tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="OpenCV is not installed: it comes with the extra 'dataset'")
+    from handlens.dataset.prepare import PrepareSettings
+    from handlens.dataset.prepare.picture import make_picture
+
+    preprocessing = Preprocessing(side, (WHOLE,), mask="origin")
+    for scale in (1, 6, 12):  # 360, 2,160 and 4,320 pixels high: the last is read at half of that
+        rgb = np.kron(drawn_picture(), np.ones((scale, scale, 1), np.uint8))
+        Image.fromarray(rgb).save(tmp_path / "photo.jpg", quality=90)
+        read = read_photo(tmp_path / "photo.jpg", needed_side=preprocessing.needed_side).rgb
+        made = make_views(read, whole_frame(read), preprocessing)
+        wanted = make_picture(tmp_path / "photo.jpg", "photo", PrepareSettings(mode="origin-mask", side=side), None)
+        assert made.shape == (1, side, side, 3)
+        np.testing.assert_array_equal(made[0], wanted.picture)
+        black = (made == 0).all(axis=-1).mean()
+        assert 0.05 < black < 0.95, "the mask must matter"
+    assert min(read.shape[:2]) == 2160
+
+
+@pytest.mark.real_photos
+def test_masked_views_of_real_photos(real_photos: Callable[[str, int], list[Path]]) -> None:
+    pytest.importorskip("cv2", reason="OpenCV is not installed: it comes with the extra 'dataset'")
+    from handlens.dataset.prepare import PrepareSettings
+    from handlens.dataset.prepare.picture import make_picture
+
+    for path in real_photos("train", 12):
+        read = read_photo(path, needed_side=MASKED.needed_side).rgb
+        made = make_views(read, whole_frame(read), MASKED)
+        wanted = make_picture(path, path.name, PrepareSettings(mode="origin-mask"), None)
+        np.testing.assert_array_equal(made[0], wanted.picture)
+
+
+def test_the_mask_is_of_the_box_of_the_specimen() -> None:
+    pytest.importorskip("cv2", reason="OpenCV is not installed: it comes with the extra 'dataset'")
+    rgb = drawn_picture()
+    specimen = Specimen(Box(100, 40, 400, 300), fills_frame=False)
+    cut = np.ascontiguousarray(rgb[40:300, 100:400])
+    rgb.flags.writeable = False
+    made = make_views(rgb, specimen, MASKED)
+    np.testing.assert_array_equal(made, make_views(cut, whole_frame(cut), MASKED))
+    assert (made != make_views(rgb, whole_frame(rgb), MASKED)).any()
+
+
+def test_needed_side_of_a_masked_view() -> None:
+    assert MASKED.needed_side == 2048
+    assert Preprocessing(2048, (WHOLE,), mask="origin").needed_side == 4096
+
+
+def test_without_opencv_there_is_no_masked_view() -> None:
+    code = (
+        WITHOUT_OPENCV + "import numpy, handlens.views as views\n"
+        "from handlens.errors import MissingExtraError\n"
+        "from handlens.specimen import whole_frame\n"
+        "rgb = numpy.zeros((40, 40, 3), 'uint8')\n"
+        "for mask in ('none', 'origin'):\n"
+        "    preprocessing = views.Preprocessing(32, (views.View('crop'),), mask=mask)\n"
+        "    try:\n"
+        "        print(views.make_views(rgb, whole_frame(rgb), preprocessing).shape)\n"
+        "    except MissingExtraError as error:\n"
+        "        print(error.code, error.detail)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    made, refused = done.stdout.splitlines()
+    assert made == "(1, 32, 32, 3)"
+    assert refused.startswith("missing-extra the origin's mask needs OpenCV")
+    assert refused.endswith("pip install 'handlens[dataset]'")
+
+
+def test_opencv_is_imported_for_the_mask_and_for_nothing_else() -> None:
+    pytest.importorskip("cv2", reason="OpenCV is not installed: it comes with the extra 'dataset'")
+    code = (
+        "import sys, handlens, handlens.identifier, handlens.explain\n"
+        "from handlens.views import load_mask\n"
+        "handlens.Identifier.load(threads=1)\n"
+        "print('cv2' in sys.modules)\n"
+        "load_mask()\n"
+        "print('cv2' in sys.modules, *{'pyarrow', 'pydantic', 'aiohttp', 'matplotlib'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["False", "True"]

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from handlens.errors import HandlensError
+from handlens.errors import HandlensError, MissingExtraError
 from handlens.onnx_wire import BadGraphError, GraphInfo, read_graph
-from handlens.views import BadPreprocessingError, Preprocessing
+from handlens.views import BadPreprocessingError, Preprocessing, load_mask
 
 if TYPE_CHECKING:
     import zipfile
@@ -79,7 +79,10 @@ def default_bundle_path() -> Path:
 
 
 def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
-    """Reads and verifies a bundle directory or .zip; raises BadBundleError with what is wrong."""
+    """Reads and verifies a bundle directory or .zip; raises BadBundleError with what is wrong.
+
+    Raises MissingExtraError for a bundle that needs the origin's mask where there is no OpenCV.
+    """
     place = Path(path) if path is not None else default_bundle_path()
     try:
         if place.is_dir():
@@ -194,6 +197,8 @@ def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes) -> Bundle:
     name = manifest["name"]
     if not _is_name(name):
         raise BadBundleError(f"{place}: the bundle has no name that can be shown")
+    if preprocessing.mask == "origin":
+        _need_mask(place)
     return Bundle(
         path=place,
         name=name,
@@ -205,6 +210,14 @@ def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes) -> Bundle:
         graph=graph,
         manifest=manifest,
     )
+
+
+def _need_mask(place: Path) -> None:
+    """Refuses now what could answer no photo later."""
+    try:
+        load_mask()
+    except MissingExtraError as error:
+        raise MissingExtraError(f"{place}: {error.detail}") from error
 
 
 def _is_name(text: object) -> bool:

@@ -23,3 +23,9 @@ class UsageError(HandlensError):
     """A parameter has a value that makes no sense (`bad-request`)."""
 
     code = "bad-request"
+
+
+class MissingExtraError(HandlensError):
+    """Something needs packages that are not installed (`missing-extra`)."""
+
+    code = "missing-extra"

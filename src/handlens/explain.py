@@ -14,7 +14,7 @@ from PIL import Image
 
 from handlens.errors import UsageError
 from handlens.identifier import Identifier
-from handlens.photo import Crop, Photo, PhotoSource, read_photo
+from handlens.photo import Crop, PhotoSource, read_photo
 from handlens.specimen import whole_frame
 from handlens.views import make_views
 
@@ -34,7 +34,8 @@ class Explanation:
     """The photo as it was looked at, (H, W, 3) uint8; the label explained and its probability; `heat` (cells, cells).
 
     A cell's heat is the mean fall of the label's log-probability when a window over it is covered: positive where the
-    photo speaks for the label, negative where it speaks against it.
+    photo speaks for the label, negative where it speaks against it. A bundle with the origin's mask looks at the centre
+    square, and its background has no heat.
     """
 
     rgb: NDArray[np.uint8]
@@ -51,21 +52,26 @@ def explain(
     Takes 64 passes of the network. Errors are those of `Identifier.identify`.
     """
     preprocessing = identifier.bundle.preprocessing
-    read = read_photo(photo, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
-    whole = _probabilities(identifier, read.rgb)
+    rgb = read_photo(photo, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side).rgb
+    masked = preprocessing.mask == "origin"
+    # A cover on the photo would have outlines of its own, and be specimen to the mask: it is put on the masked view,
+    # and is background there.
+    picture = _views(identifier, rgb)[0] if masked else rgb
+    whole = _probabilities(identifier, picture)
     place = int(whole.argmax()) if label is None else _place(identifier, label)
-    rows, columns = _edges(read, 0), _edges(read, 1)
-    fill = np.rint(read.rgb.mean(axis=(0, 1))).astype(np.uint8)
+    rows, columns = _edges(picture, 0), _edges(picture, 1)
+    fill = np.zeros(3, np.uint8) if masked else np.rint(rgb.mean(axis=(0, 1))).astype(np.uint8)
     heat, count = np.zeros((_CELLS, _CELLS)), np.zeros((_CELLS, _CELLS))
     for top in range(_CELLS - _WINDOW + 1):
         for left in range(_CELLS - _WINDOW + 1):
-            covered = read.rgb.copy()
+            covered = picture.copy()
             covered[rows[top] : rows[top + _WINDOW], columns[left] : columns[left + _WINDOW]] = fill
             left_over = _probabilities(identifier, covered)[place]
             fall = float(np.log(whole[place] + _FLOOR) - np.log(left_over + _FLOOR))
             heat[top : top + _WINDOW, left : left + _WINDOW] += fall
             count[top : top + _WINDOW, left : left + _WINDOW] += 1
-    return Explanation(read.rgb, identifier.bundle.labels[place], float(whole[place]), heat / count)
+    shown = _centre_square(rgb) if masked else rgb
+    return Explanation(shown, identifier.bundle.labels[place], float(whole[place]), heat / count)
 
 
 def overlay(explanation: Explanation) -> Image.Image:
@@ -80,13 +86,26 @@ def overlay(explanation: Explanation) -> Image.Image:
     return Image.fromarray(np.rint(mixed).astype(np.uint8))
 
 
-def _edges(photo: Photo, axis: int) -> list[int]:
-    return [round(float(edge)) for edge in np.linspace(0, photo.rgb.shape[axis], _CELLS + 1)]
+def _edges(picture: NDArray[np.uint8], axis: int) -> list[int]:
+    return [round(float(edge)) for edge in np.linspace(0, picture.shape[axis], _CELLS + 1)]
 
 
-def _probabilities(identifier: Identifier, rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    views = make_views(rgb, whole_frame(rgb), identifier.bundle.preprocessing)
+def _views(identifier: Identifier, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return make_views(rgb, whole_frame(rgb), identifier.bundle.preprocessing)
+
+
+def _probabilities(identifier: Identifier, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Of a photo, or of the masked view where the bundle has the origin's mask."""
+    masked = identifier.bundle.preprocessing.mask == "origin"
+    views = picture[np.newaxis] if masked else _views(identifier, picture)
     return identifier.probabilities(identifier.score(views).logits[0])
+
+
+def _centre_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = rgb.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return rgb[top : top + side, left : left + side]
 
 
 def _place(identifier: Identifier, label: str) -> int:

@@ -119,7 +119,8 @@ class Identifier:
 
         `threads`: those of the network, by default as many as there are processors. `wait=False` returns while the
         network is still being made ready, so that a first photo can be read meanwhile; an error of the network then
-        comes with its first use. Raises BadBundleError.
+        comes with its first use. Raises BadBundleError; MissingExtraError where the bundle needs more than is
+        installed.
         """
         return cls(open_bundle(bundle), threads=threads, wait=wait)
 

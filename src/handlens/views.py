@@ -6,7 +6,7 @@ sees in use is what it saw in training. Scaling of pixel values is no part of it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from handlens.errors import HandlensError
+from handlens.errors import HandlensError, MissingExtraError
 from handlens.specimen import Box, Specimen
 
-__all__ = ["BadPreprocessingError", "Preprocessing", "View", "make_views"]
+__all__ = ["BadPreprocessingError", "Preprocessing", "View", "load_mask", "make_views"]
 
 FORMAT: Final = 1
 _LEAST_FRACTION: Final = 0.01
+_MASK_NEEDS: Final = 2048
+"""The shorter side that the stage `prepare` reads a photo at for the origin's mask: edges depend on it."""
 _RESAMPLINGS: Final = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
@@ -44,17 +46,28 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What the bundle stores: the side of a view in pixels, the views in the network's order, fill and filter."""
+    """What the bundle stores: the side of a view in pixels, the views in the network's order, fill and filter.
+
+    `mask`: "origin" makes what is background to the origin's mask black. It is defined on the centre square, with a
+    filter of its own, so the only view is then a whole crop, and neither fill nor filter is used. Raises
+    BadPreprocessingError for other views with it.
+    """
 
     side: int
     views: tuple[View, ...]
     fill: int = 127
     resampling: Literal["bicubic", "lanczos"] = "bicubic"
+    mask: Literal["none", "origin"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.mask == "origin" and self.views != (View("crop", 1.0),):
+            raise BadPreprocessingError("the origin's mask goes with one view, a crop of fraction 1, and no other")
 
     @property
     def needed_side(self) -> int:
         """Pixels that a photo's shorter side should keep when it is read at reduced scale: twice what is looked at."""
-        return round(2 * self.side / min(view.fraction for view in self.views))
+        needed = round(2 * self.side / min(view.fraction for view in self.views))
+        return max(needed, _MASK_NEEDS) if self.mask == "origin" else needed
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, as bundle.json has it."""
@@ -67,7 +80,7 @@ class Preprocessing:
             "views": views,
             "fill": self.fill,
             "resampling": self.resampling,
-        }
+        } | ({"mask": self.mask} if self.mask != "none" else {})
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Preprocessing:
@@ -75,7 +88,7 @@ class Preprocessing:
         try:
             if stored["format"] != FORMAT:
                 raise BadPreprocessingError(f"format {stored['format']!r}: this version reads format {FORMAT}")
-            if unknown := stored.keys() - {"format", "side", "views", "fill", "resampling"}:
+            if unknown := stored.keys() - {"format", "side", "views", "fill", "resampling", "mask"}:
                 raise BadPreprocessingError(f"unknown parameter {sorted(unknown)[0]!r}")
             views = tuple(_view_from_dict(view) for view in stored["views"])
             side, fill, resampling = stored["side"], stored["fill"], stored["resampling"]
@@ -89,7 +102,9 @@ class Preprocessing:
             raise BadPreprocessingError(f"resampling {resampling!r} is none of {', '.join(_RESAMPLINGS)}")
         if not 1 <= len(views) <= 16:
             raise BadPreprocessingError(f"{len(views)} views: there must be 1 to 16")
-        return cls(side, views, fill, resampling)
+        if (mask := stored.get("mask", "none")) != "origin" and "mask" in stored:
+            raise BadPreprocessingError(f"mask {mask!r} is not 'origin'")
+        return cls(side, views, fill, resampling, mask)
 
 
 def _whole(value: object) -> bool:
@@ -110,8 +125,11 @@ def make_views(rgb: NDArray[np.uint8], specimen: Specimen, preprocessing: Prepro
     """The views of one photo.
 
     `rgb`: upright photo (H, W, 3), uint8; `specimen`: its box lies inside. Returns uint8 (V, side, side, 3), the views
-    in the order of `preprocessing.views`.
+    in the order of `preprocessing.views`. Raises MissingExtraError where the mask cannot be made (`load_mask`).
     """
+    if preprocessing.mask == "origin":
+        box = specimen.box
+        return load_mask()(rgb[box.top : box.bottom, box.left : box.right], preprocessing.side)[np.newaxis]
     picture = Image.fromarray(rgb)
     side = preprocessing.side
     views = np.empty((len(preprocessing.views), side, side, 3), np.uint8)
@@ -121,6 +139,19 @@ def make_views(rgb: NDArray[np.uint8], specimen: Specimen, preprocessing: Prepro
         else:
             views[index] = _crop(picture, specimen.box, view.fraction, preprocessing)
     return views
+
+
+def load_mask() -> Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]:
+    """The origin's mask pipeline: photo (H, W, 3) and side → (side, side, 3), see `dataset.prepare.origin_mask`.
+
+    Raises MissingExtraError where there is no OpenCV.
+    """
+    try:
+        from handlens.dataset.prepare.origin_mask import origin_picture
+    except ImportError as error:
+        why = f"the origin's mask needs OpenCV, which cannot be imported ({error})"
+        raise MissingExtraError(f"{why}: pip install 'handlens[dataset]'") from error
+    return origin_picture
 
 
 def _padded(picture: Image.Image, box: Box, preprocessing: Preprocessing) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from handlens.selftest import run_self_test
 __all__ = ["add_arguments", "run"]
 
 _CORE = ("numpy", "onnxruntime", "pillow", "pi-heif")
-_EXTRAS = {"serve": "fastapi", "train": "keras"}
+_EXTRAS = {"serve": "fastapi", "train": "keras", "dataset": "cv2"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 
-from handlens.errors import HandlensError
+from handlens.errors import MissingExtraError
 
-__all__ = ["MissingExtraError", "need"]
-
-
-class MissingExtraError(HandlensError):
-    """A command needs packages that are not installed (`missing-extra`)."""
-
-    code = "missing-extra"
+__all__ = ["need"]
 
 
 def need(extra: str, *modules: str) -> None:
