@@ -153,7 +153,7 @@ class _Run:
 
     def _with_manifest(self, rows: Iterator[Row], journal: Journal) -> Iterator[Row]:
         with atomic_file(self._manifest) as file:
-            yield from with_manifest(rows, file, self._workspace.processed.name)
+            yield from with_manifest(rows, file, self._workspace.processed.name, self._settings.mode)
         self.removed = _remove_others(self._workspace.processed, journal)
         journal.forget_unwanted()
 

@@ -22,6 +22,7 @@ MANIFEST_COLUMNS: Final = (
     "split",
     "fold",  # who photographed it, see `fold_of`
     "usable",  # "no" where the same picture carries another label elsewhere
+    "prepared",  # the mode: what was done to the picture has to be done to every photo that a model is asked about
     "id",
     "also",
     "title",
@@ -39,14 +40,17 @@ MANIFEST_COLUMNS: Final = (
 )
 
 
-def with_manifest(rows: Iterator[Row], file: BinaryIO, folder: str) -> Iterator[Row]:
-    """The rows as they come; those that are prepared are written to `file` on the way, named from `folder` on."""
+def with_manifest(rows: Iterator[Row], file: BinaryIO, folder: str, mode: str) -> Iterator[Row]:
+    """The rows as they come; those that are prepared are written to `file` on the way, named from `folder` on.
+
+    `mode`: how they were prepared.
+    """
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(MANIFEST_COLUMNS)
     for row in rows:
         if row.status == "prepared":
-            values = _values(row, folder)
+            values = _values(row, folder) | {"prepared": mode}
             writer.writerow([values[column] for column in MANIFEST_COLUMNS])
         yield row
     text.flush()
