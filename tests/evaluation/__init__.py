@@ -2,5 +2,5 @@
 
 import pytest
 
-for _module in ("tensorflow", "keras", "sklearn", "onnx", "tf2onnx"):
+for _module in ("tensorflow", "keras", "sklearn", "onnx", "tf2onnx", "matplotlib", "jinja2"):
     pytest.importorskip(_module, reason=f"{_module} is not installed: it comes with the extra 'train'")
