@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from bundles import COLOURS, LABELS, REMOVED, bundle_files, solid, write_archive, write_bundle
-from commands import environment, process, run
+from commands import KILL_AFTER, environment, process, run
 from handlens import __version__
 from handlens.bundle import MANIFEST
 from handlens.cli.main import _COMMANDS
@@ -246,3 +246,14 @@ def test_explain_as_a_process(folder: Path, tiny_bundle: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     with Image.open(folder / "map.png") as shown:
         assert np.asarray(shown).shape == (48, 64, 3)
+
+
+def test_a_training_framework_starts_without_a_word(tmp_path: Path) -> None:
+    """TensorFlow's notes on its start obey no log level; the only line is the command's own."""
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: it comes with the extra 'train'")
+    given = environment()
+    given.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, "-m", "handlens", "evaluate", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=KILL_AFTER)
+    assert done.returncode == 1
+    assert done.stderr == f"handlens evaluate: {tmp_path / 'none'}: there is no finished training run here\n"

@@ -50,6 +50,12 @@ class Made:
         return load_run(self.folder)
 
     @property
+    def settings(self) -> TrainSettings:
+        settings = self.run.settings
+        assert isinstance(settings, TrainSettings)
+        return settings
+
+    @property
     def report(self) -> dict[str, Any]:
         return read_report(self.run)
 
@@ -93,7 +99,7 @@ def net(made: Made) -> keras.Model:
 def in_keras(made: Made, net: keras.Model) -> tuple[list[Sample], NDArray[np.uint8], dict[str, NDArray[Any]]]:
     """A sample of every label, their views by the rooms of the core, and what Keras makes of them."""
     samples = [next(sample for sample in made.samples() if sample.label == label) for label in LABELS]
-    preprocessing = made.run.settings.preprocessing
+    preprocessing = made.settings.preprocessing
     rgb = [read_photo(sample.path, needed_side=preprocessing.needed_side).rgb for sample in samples]
     views = np.stack([make_views(pixels, whole_frame(pixels), preprocessing) for pixels in rgb])
     return samples, views, {name: np.asarray(value) for name, value in net(views, training=False).items()}
@@ -143,7 +149,7 @@ def test_labels_have_one_order_in_training_and_serving(
 def test_views_are_the_same_in_training_and_serving(made: Made, identifier: Identifier) -> None:
     # The trap: 96 px masked RGB in training, 224 px unmasked BGR in serving. The kept features of training must give
     # the logits that serving gives.
-    settings = made.run.settings
+    settings = made.settings
     assert identifier.bundle.preprocessing == settings.preprocessing
     data = read_split(made.drawn.manifest, "train", settings, made.folder, mirror=True, quiet=True)
     head = data.fit(data.places(settings), settings.head)
@@ -212,7 +218,7 @@ def test_unusable_photos_and_the_field_are_not_judged(made: Made) -> None:
 def test_quoted_figures_are_held_out_never_training_accuracy(made: Made) -> None:
     # The trap: "73 %" was training accuracy. Labels that mean nothing can be learnt by heart, but not predicted.
     samples = made.samples()
-    settings = replace(made.run.settings, head=replace(made.run.settings.head, strength=10.0))
+    settings = replace(made.settings, head=replace(made.settings.head, strength=10.0))
     data = read_split(made.drawn.manifest, "train", settings, made.folder, mirror=True, quiet=True)
     # The label tells nothing of the picture: within each fold, every shape gets every label.
     shuffled = [
@@ -228,7 +234,7 @@ def test_quoted_figures_are_held_out_never_training_accuracy(made: Made) -> None
     from handlens.evaluation.metrics import measure
 
     run = replace(made.run, settings=settings)
-    found = _predict(run, data, photographer_folds(data.samples))
+    found = _predict(run, data, "drawn", photographer_folds(data.samples), quiet=True)
     assert measure(found.probabilities, found.truth).top1 < 0.7
 
 
@@ -236,11 +242,11 @@ def test_held_out_photos_are_never_mirrored(made: Made) -> None:
     # The trap: validation images were augmented. Judged logits must be those of the plain features.
     from handlens.evaluation.evaluate import _predict
 
-    settings = made.run.settings
+    settings = made.settings
     data = read_split(made.drawn.manifest, "train", settings, made.folder, mirror=True, quiet=True)
     assert data.mirrored is not None
     folds = photographer_folds(data.samples)
-    found = _predict(made.run, data, folds)
+    found = _predict(made.run, data, "drawn", folds, quiet=True)
     here = found.folds == "ben"
     training = np.flatnonzero(folds != "ben")
     head = data.fit(training, settings.head)
@@ -249,7 +255,7 @@ def test_held_out_photos_are_never_mirrored(made: Made) -> None:
 
 
 def test_mirrored_copies_are_trained_on_where_wanted(made: Made) -> None:
-    settings = made.run.settings
+    settings = made.settings
     both = read_split(made.drawn.manifest, "train", settings, made.folder, mirror=True, quiet=True)
     alone = read_split(made.drawn.manifest, "train", settings, made.folder, mirror=False, quiet=True)
     assert alone.mirrored is None
@@ -301,7 +307,7 @@ def test_training_again_reads_no_photo_and_gives_the_same(
         raise AssertionError("a network was started although all features are kept")
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", no_session)
-    again = train(copy.drawn.manifest, copy.folder, copy.run.settings, quiet=True)
+    again = train(copy.drawn.manifest, copy.folder, copy.settings, quiet=True)
     assert counted == []
     assert (copy.folder / "run.json").read_bytes() == before
     assert again.record["failures"]
@@ -320,7 +326,7 @@ def test_run_json_is_written_last(copy: Made, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(module, "digest", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(copy.drawn.manifest, copy.folder, copy.run.settings, quiet=True)
+        train(copy.drawn.manifest, copy.folder, copy.settings, quiet=True)
     # The new network is in its place, so the old record must be gone.
     assert (copy.folder / "model.keras").is_file()
     with pytest.raises(BadRunError, match="no finished training run"):
@@ -331,12 +337,12 @@ def test_run_json_is_written_last(copy: Made, monkeypatch: pytest.MonkeyPatch) -
 def test_a_wrong_source_leaves_the_finished_run_alone(copy: Made, tmp_path: Path, source: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadSamplesError):
-        train(tmp_path / source, copy.folder, copy.run.settings, quiet=True)
+        train(tmp_path / source, copy.folder, copy.settings, quiet=True)
     assert load_run(copy.folder).labels == copy.run.labels
 
 
 def test_a_report_of_an_earlier_training_is_not_exported(copy: Made, tmp_path: Path) -> None:
-    settings = replace(copy.run.settings, head=replace(copy.run.settings.head, strength=0.5))
+    settings = replace(copy.settings, head=replace(copy.settings.head, strength=0.5))
     train(copy.drawn.manifest, copy.folder, settings, quiet=True)
     with pytest.raises(BadRunError, match="earlier training"):
         export(copy.run, tmp_path / "bundle", name="x")

@@ -4,10 +4,35 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any, Final
 
+from handlens.cli import options as shared
 from handlens.cli.extras import need
+from handlens.errors import UsageError
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "add_fit_arguments", "fit_settings", "run"]
+
+_HEAD_ONLY: Final = ("strength", "balance", "mirror")
+_FIT_ONLY: Final = (
+    "among",
+    "picture",
+    "side",
+    "epochs",
+    "batch",
+    "optimizer",
+    "rate",
+    "schedule",
+    "patience",
+    "augment",
+    "class_weights",
+    "label_smoothing",
+    "seed",
+    "validation",
+    "l2",
+    "dropout",
+    "unfrozen",
+    "precision",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,38 +41,133 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="RUN", help="folder of the run; a killed one goes on"
     )
-    parser.add_argument("--network", default="lite2", help="frozen backbone (default: lite2)")
     parser.add_argument(
-        "--strength", type=float, default=1e-3, metavar="C", help="inverse of the penalty (default: 0.001)"
+        "--network",
+        default="lite2",
+        help="cnn-1, cnn-2, cnn-3, cnn-final, lite0, lite2 (default), or hub:PRESET of keras-hub",
     )
     parser.add_argument(
-        "--balance",
-        type=float,
-        default=1.0,
-        metavar="POWER",
-        help="of the inverse class frequency that weighs a photo: 1 every label counts the same, 0 every photo does",
+        "--method",
+        choices=("head", "fit"),
+        help="head: a linear head on the frozen network, in minutes (default for lite0 and lite2); "
+        "fit: the network itself by gradient descent",
     )
     parser.add_argument("--drop-unusable", action="store_true", help="do not train on photos marked usable=no")
-    parser.add_argument("--no-mirror", action="store_true", help="do not train on mirrored copies")
+    head = parser.add_argument_group("with --method head")
+    head.add_argument("--strength", type=float, metavar="C", help="inverse of the penalty (default: 0.001)")
+    head.add_argument(
+        "--balance",
+        type=float,
+        metavar="POWER",
+        help="of the inverse class frequency that weighs a photo: 1 every label counts the same (default), 0 every "
+        "photo does",
+    )
+    head.add_argument(
+        "--no-mirror", action="store_false", dest="mirror", default=None, help="do not train on mirrored copies"
+    )
+    fit = parser.add_argument_group("with --method fit (defaults are the network's own, see docs/training.md)")
+    add_fit_arguments(fit)
+
+
+def add_fit_arguments(parser: argparse._ArgumentGroup) -> None:
+    """What training by gradient descent can be told."""
+    parser.add_argument("--among", metavar="NAMES|@FILE", help="learn these labels only; origin-ten is understood")
+    parser.add_argument("--picture", choices=("view", "origin-mask"), help="whole, or its background black")
+    parser.add_argument("--side", type=int, metavar="PIXELS", help="of the picture")
+    parser.add_argument("--epochs", type=int, help="at most")
+    parser.add_argument("--batch", type=int, help="photos a step")
+    parser.add_argument("--optimizer", choices=("adam", "adamw"))
+    parser.add_argument("--rate", type=float, help="learning rate")
+    parser.add_argument(
+        "--schedule", choices=("plateau", "cosine"), help="of the rate; plateau also stops early, as the origin did"
+    )
+    parser.add_argument("--patience", type=int, help="epochs without a better one before it stops")
+    parser.add_argument(
+        "--augment",
+        metavar="NAMES",
+        help="comma-separated: origin, flip, turn, crop, colour, erase, mixup, cutmix, none",
+    )
+    parser.add_argument(
+        "--no-class-weights",
+        action="store_false",
+        dest="class_weights",
+        default=None,
+        help="every photo counts the same, not every label",
+    )
+    parser.add_argument("--label-smoothing", type=float, metavar="SHARE")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--validation", type=float, metavar="SHARE", help="of the photos that steer (default: 0.15)")
+    parser.add_argument("--l2", type=float, help="penalty on the last two convolutions")
+    parser.add_argument("--dropout", type=float, metavar="SHARE", help="before the softmax")
+    parser.add_argument("--unfrozen", type=int, metavar="BLOCKS", help="last blocks of a pretrained network to train")
+    parser.add_argument(
+        "--precision", choices=("float32", "mixed_bfloat16"), help="default: bfloat16 where the processor has it"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Trains and says what came of it."""
-    need("train", "tensorflow", "keras", "sklearn", "tf2onnx")
+    need("train", "tensorflow", "keras", "sklearn", "tf2onnx", "tensorboard")
     from handlens.cli.quiet import quieten_tensorflow
 
     quieten_tensorflow()
-    from handlens.training.head import HeadSettings
-    from handlens.training.run import TrainSettings, train
+    from handlens.training.networks import network
 
-    settings = TrainSettings(
-        network=options.network,
-        keep_unusable=not options.drop_unusable,
-        mirror=not options.no_mirror,
-        head=HeadSettings(strength=options.strength, balance=options.balance),
-    )
-    finished = train(options.source, options.out, settings)
+    method = options.method or ("head" if options.network.startswith("lite") else "fit")
+    refused = _FIT_ONLY if method == "head" else _HEAD_ONLY
+    if given := [name for name in refused if getattr(options, name) is not None]:
+        raise UsageError(f"--{given[0].replace('_', '-')} says nothing with --method {method}")
+    if method == "fit":
+        from handlens.training.pictures_run import fit_run
+
+        finished = fit_run(options.source, options.out, fit_settings(options))
+    else:
+        from handlens.training.head import HeadSettings
+        from handlens.training.run import TrainSettings, train
+
+        network(options.network)
+        given_head = {
+            name: getattr(options, name) for name in ("strength", "balance") if getattr(options, name) is not None
+        }
+        settings = TrainSettings(
+            network=options.network,
+            keep_unusable=not options.drop_unusable,
+            mirror=options.mirror is not False,
+            head=HeadSettings(**given_head),
+        )
+        finished = train(options.source, options.out, settings)
     record = finished.record
-    print(f"{len(finished.labels)} labels from {record['photos']} photos; {len(record['failures'])} could not be read")
+    failures = record["failures"]
+    print(f"{len(finished.labels)} labels from {record['photos']} photos; {len(failures)} could not be read", end="")
+    print(f" (listed in {options.out / 'run.json'})" if failures else "")
+    if fitted := record.get("fit"):
+        print(
+            f"{fitted['epochs']} epochs in {fitted['seconds']:.0f} s; epoch {fitted['best_epoch']} is kept, right for "
+            f"{100 * fitted['val_accuracy']:.1f} % of {fitted['validated']} photos of its own photographers kept apart"
+        )
     print(f"next: handlens evaluate {options.out}")
     return 0
+
+
+def fit_settings(options: argparse.Namespace) -> Any:
+    """The FitSettings that the options say. Raises UsageError."""
+    from handlens.training.fitting.settings import FitSettings
+
+    given: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in _FIT_ONLY
+        if name not in ("among", "augment") and hasattr(options, name)
+    }
+    if (text := getattr(options, "augment", None)) is not None:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        given["augment"] = () if names == ["none"] else tuple(names)
+    given["labels"] = _labels(shared.among(options.among)) if options.among is not None else None
+    given["keep_unusable"] = False if options.drop_unusable else None
+    return FitSettings.of(options.network, **given)
+
+
+def _labels(names: list[str] | None) -> tuple[str, ...]:
+    from handlens.identifier import ORIGIN_TEN
+
+    found = [label for name in names or () for label in (ORIGIN_TEN if name == "origin-ten" else (name,))]
+    return tuple(sorted(set(found)))

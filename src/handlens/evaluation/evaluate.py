@@ -4,11 +4,13 @@ On disk, in the run's folder:
 
     evaluation/report.json       every figure, and the settings that the bundle answers with
     evaluation/report.md         the same as tables
+    evaluation/report.html       the same as one page with plots; the plots, SVG and PNG, are in evaluation/plots/
     evaluation/held_out.npz      labels, logits, truth, folds and places of each protocol, for further study
 
-Leave-one-fold-out (other photographers) is the headline, grouped cross-validation the second figure; both are taken
-for all labels and, where the data have them all, for the origin's ten. Data that do not say who photographed what
-have the second figure only. `field` decides nothing and is measured only when asked for.
+Leave-one-fold-out (other photographers) is the headline, grouped cross-validation the second figure. Those of a linear
+head are taken for all labels and, where the data have them all, for the origin's ten; a network trained by gradient
+descent, which takes an hour a figure, for all its labels. Data that do not say who photographed what have the second
+figure only. `field` decides nothing and is measured only when asked for.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,40 +30,51 @@ from tqdm import tqdm
 
 from handlens._version import __version__
 from handlens.evaluation.answers import calibrate, decisions, sets
+from handlens.evaluation.curves import Curve, read_curve
 from handlens.evaluation.describe import describe, restricted
 from handlens.evaluation.field import field_figures
+from handlens.evaluation.page import report_page
+from handlens.evaluation.plots import most_confused, write_plots
 from handlens.evaluation.protocol import HeldOut, grouped_folds, held_out, photographer_folds
 from handlens.evaluation.tables import markdown
 from handlens.identifier import ORIGIN_TEN
 from handlens.minerals import KnowledgeBase
-from handlens.training.run import BadRunError, FrozenData, Run, read_split
+from handlens.training.fitting.loop import HISTORY
+from handlens.training.fitting.settings import FitSettings
+from handlens.training.pictures_run import PictureData, fold_folder, read_picture_split
+from handlens.training.run import BadRunError, FrozenData, Run, TrainSettings, read_split
 from handlens.training.samples import Sample, digest
 
-__all__ = ["evaluate", "machine", "read_report"]
+__all__ = ["Protocol", "evaluate", "machine", "read_report"]
 
 FOLDER: Final = "evaluation"
 REPORT: Final = "report.json"
 STRANGERS: Final = "leave-one-fold-out"
 GROUPED: Final = "grouped 5-fold"
+_WAYS: Final = (STRANGERS, GROUPED)
+_PARTS: Final = ("all labels", "ten labels")
+
+Protocol = Literal["leave-one-fold-out", "grouped"]
 
 
-def evaluate(run: Run, *, field: bool = False, quiet: bool = False) -> dict[str, Any]:
+def evaluate(run: Run, *, protocol: Protocol | None = None, field: bool = False, quiet: bool = False) -> dict[str, Any]:
     """Runs the protocol, writes the report into the run's folder and returns it.
 
+    `protocol`: one of the two figures only; by default a linear head has both, a network the first that the data allow.
     `field`: also measure the run's own model on the split "field". Raises BadRunError where the photos are not those
     of the run, BadSamplesError where they do not suffice for the protocol.
     """
-    data = read_split(run.source, "train", run.settings, run.folder, mirror=run.settings.mirror, quiet=quiet)
-    trained = data.places(run.settings)
+    data = _data(run, "train", quiet)
+    trained = _places(data, run)
     if digest(data.at(trained)) != run.record["data_digest"]:
         raise BadRunError(f"{run.folder}: the photos of {run.source} have changed since: run handlens train again")
-    shown = read_split(run.source, "field", run.settings, run.folder, mirror=False, quiet=quiet) if field else None
+    shown = _data(run, "field", quiet) if field else None
     minerals = KnowledgeBase.load()
-    plans = _plans(data)
     protocols = {
-        name: _predict(run, part, folds) for name, (part, folds) in tqdm(plans.items(), desc="protocols", disable=quiet)
+        name: _predict(run, part, name, folds, quiet)
+        for name, (part, folds) in tqdm(_plans(run, data, protocol).items(), desc="protocols", disable=quiet)
     }
-    basis = next(name for name in (f"all labels, {STRANGERS}", f"all labels, {GROUPED}") if name in protocols)
+    basis = next(f"{part}, {way}" for part, way in product(_PARTS, _WAYS) if f"{part}, {way}" in protocols)
     strangers = protocols[basis]
     settings = calibrate(strangers.logits, strangers.truth, strangers.labels, minerals)
     report: dict[str, Any] = {
@@ -71,15 +86,15 @@ def evaluate(run: Run, *, field: bool = False, quiet: bool = False) -> dict[str,
         "protocols": {name: describe(found, minerals) for name, found in protocols.items()},
         "prediction_sets": sets(strangers),
         "decisions": decisions(strangers, minerals),
+        "confused_pairs": [asdict(pair) for pair in most_confused(strangers)],
     }
-    if set(ORIGIN_TEN) <= set(run.labels):
+    if set(ORIGIN_TEN) < set(strangers.labels):
         among = describe(restricted(strangers, ORIGIN_TEN), minerals)
         report["protocols"][basis.replace("all labels", "ten labels among all")] = among
     if shown is not None:
-        head = data.fit(trained, run.settings.head)
-        logits = head.logits(shown.plain)
-        report["field"] = field_figures(shown.samples, logits, head.labels, settings, minerals)
-    _write(run.folder / FOLDER, report, protocols)
+        logits = _own_logits(run, data, shown, trained)
+        report["field"] = field_figures(shown.samples, logits, run.labels, settings, minerals)
+    _write(run, report, protocols)
     return report
 
 
@@ -116,29 +131,80 @@ def machine() -> str:
     return f"{os.cpu_count()} x {model}, {platform.system()}, Python {platform.python_version()}"
 
 
-def _plans(data: FrozenData) -> dict[str, tuple[FrozenData, NDArray[np.str_]]]:
-    """The protocols that the data allow, each with its part of the data and their folds."""
-    parts = {"all labels": data}
-    if {sample.label for sample in data.samples if sample.usable} >= set(ORIGIN_TEN):
+def _data(run: Run, split: str, quiet: bool) -> FrozenData | PictureData:
+    if isinstance(run.settings, FitSettings):
+        return read_picture_split(run.source, (split,), run.settings, run.folder, quiet=quiet)
+    mirror = run.settings.mirror and split == "train"
+    return read_split(run.source, split, run.settings, run.folder, mirror=mirror, quiet=quiet)
+
+
+def _places(data: FrozenData | PictureData, run: Run) -> NDArray[np.intp]:
+    """The places of the samples that the run was trained on."""
+    return np.flatnonzero([sample.usable or run.settings.keep_unusable for sample in data.samples])
+
+
+def _plans(
+    run: Run, data: FrozenData | PictureData, protocol: Protocol | None
+) -> dict[str, tuple[FrozenData | PictureData, NDArray[np.str_]]]:
+    """The protocols that the data allow and that are wanted, each with its part of the data and their folds."""
+    network = isinstance(run.settings, FitSettings)
+    ten = set(ORIGIN_TEN)
+    parts = {"ten labels" if set(run.labels) == ten else "all labels": data}
+    if not network and {sample.label for sample in data.samples if sample.usable} > ten:
         parts = {"ten labels": data.subset(ORIGIN_TEN)} | parts
-    ways: dict[str, Callable[[Sequence[Sample]], NDArray[np.str_]]] = {GROUPED: grouped_folds}
-    if any(sample.fold for sample in data.samples) and len({sample.fold for sample in data.samples}) > 1:
-        ways = {STRANGERS: photographer_folds} | ways
+    ways: dict[str, Callable[[Sequence[Sample]], NDArray[np.str_]]] = {}
+    if len({sample.fold for sample in data.samples} - {""}) > 0 and len({sample.fold for sample in data.samples}) > 1:
+        ways[STRANGERS] = photographer_folds
+    ways[GROUPED] = grouped_folds
+    if protocol == "leave-one-fold-out":
+        ways = {STRANGERS: photographer_folds}
+    elif protocol == "grouped":
+        ways = {GROUPED: grouped_folds}
+    elif protocol is None and network:
+        ways = dict([next(iter(ways.items()))])
     return {
         f"{name}, {way}": (part, split(part.samples)) for name, part in parts.items() for way, split in ways.items()
     }
 
 
-def _predict(run: Run, data: FrozenData, folds: NDArray[np.str_]) -> HeldOut:
+def _predict(run: Run, data: FrozenData | PictureData, name: str, folds: NDArray[np.str_], quiet: bool) -> HeldOut:
     def fit(places: NDArray[np.intp], judged: NDArray[np.intp]) -> tuple[Sequence[str], NDArray[np.float32]]:
+        if isinstance(data, PictureData) and isinstance(run.settings, FitSettings):
+            folder = fold_folder(run.folder, name, str(folds[judged[0]]))
+            return data.fit_fold(folder, places, judged, run.settings, quiet=quiet)
+        assert isinstance(data, FrozenData)
+        assert isinstance(run.settings, TrainSettings)
         head = data.fit(places, run.settings.head)
         return head.labels, head.logits(data.plain[judged])
 
     return held_out(data.samples, folds, fit, keep_unusable=run.settings.keep_unusable)
 
 
-def _write(folder: Path, report: dict[str, Any], protocols: dict[str, HeldOut]) -> None:
+def _own_logits(
+    run: Run, data: FrozenData | PictureData, shown: FrozenData | PictureData, trained: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """What the run's own model says of photos."""
+    if isinstance(shown, PictureData):
+        return shown.logits(run)
+    assert isinstance(data, FrozenData)
+    assert isinstance(run.settings, TrainSettings)
+    return data.fit(trained, run.settings.head).logits(shown.plain)
+
+
+def _curves(run: Run, protocols: Mapping[str, HeldOut]) -> list[Curve]:
+    """How a network learnt, the run's own and those of the folds; a linear head has no such curves."""
+    if not isinstance(run.settings, FitSettings):
+        return []
+    found = [read_curve(run.folder / HISTORY, "all folds")]
+    for name, held in protocols.items():
+        for fold in np.unique(held.folds):
+            found.append(read_curve(fold_folder(run.folder, name, str(fold)) / HISTORY, f"without {fold}"))
+    return found
+
+
+def _write(run: Run, report: dict[str, Any], protocols: dict[str, HeldOut]) -> None:
     """Each file is made beside its place and then moved there, the report that `export` needs last."""
+    folder = run.folder / FOLDER
     folder.mkdir(exist_ok=True)
     arrays: dict[str, Any] = {
         f"{name}/{part}": np.asarray(getattr(found, part))
@@ -147,8 +213,13 @@ def _write(folder: Path, report: dict[str, Any], protocols: dict[str, HeldOut]) 
     }
     np.savez_compressed(folder / "partial.npz", **arrays)
     (folder / "partial.npz").replace(folder / "held_out.npz")
+    basis = report["answers_from"]
+    plots = write_plots(
+        folder / "plots", protocols[basis], report["protocols"][basis]["per_label"], _curves(run, protocols)
+    )
     for name, text in (
         ("report.md", markdown(report)),
+        ("report.html", report_page(report, plots, f"{run.settings.network}: {basis}")),
         (REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n"),
     ):
         (folder / "partial").write_text(text, encoding="utf-8")

@@ -25,7 +25,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     run = report["run"]
     parts = [
         "# Evaluation",
-        f"{run['settings']['network']} with a linear head, {len(run['labels'])} labels, trained on "
+        f"{run['settings']['network']}{_kind(run)}, {len(run['labels'])} labels, trained on "
         f"{run['photos']} photos "
         f"({run['unusable_among_them']} of them marked unusable). Handlens {report['handlens']}; {report['machine']}.",
         "Only photos marked usable are judged. Probabilities are calibrated on other folds than they are judged on.",
@@ -56,10 +56,14 @@ def markdown(report: Mapping[str, Any]) -> str:
     if "field" in report:
         parts += _field(report["field"])
     basis = report["answers_from"]
-    for name in (basis.replace("all labels", "ten labels"), basis):
+    for name in dict.fromkeys((basis.replace("all labels", "ten labels"), basis)):
         if found := report["protocols"].get(name):
             parts += [f"## {name[0].upper()}{name[1:]}, label by label", _labels(found["per_label"])]
     return "\n\n".join(parts) + "\n"
+
+
+def _kind(run: Mapping[str, Any]) -> str:
+    return " trained by gradient descent" if run.get("kind") == "fit" else " with a linear head"
 
 
 def _row(name: str, figures: Mapping[str, Any], found: Mapping[str, Any] | None = None) -> list[object]:

@@ -6,17 +6,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlens.evaluation.tables import percent, table
+from handlens.training.fitting.settings import FitSettings
+from handlens.training.lite import LITE_FAMILY
+from handlens.training.networks import network
 from handlens.training.run import Run
 
 __all__ = ["model_card"]
 
 _WORST = 12
+_INT8 = (
+    " Its weights and activations are in 8 bits, with ranges taken from training photos; the figures below are those "
+    "of the network before that."
+)
 
 
-def model_card(name: str, run: Run, report: Mapping[str, Any], notes: str | None) -> str:
+def model_card(name: str, run: Run, report: Mapping[str, Any], notes: str | None, *, int8: bool = False) -> str:
     """Markdown; every figure is from the evaluation report.
 
-    `notes` is what only the maker can know: where the photographs come from, their licences, known failures.
+    `notes` is what only the maker can know: where the photos come from, their licences, known failures. `int8`:
+    the graph is in 8 bits; the figures are those of the network before that.
     """
     protocols, record = report["protocols"], run.record
     unusable = record["unusable_among_them"]
@@ -25,7 +33,7 @@ def model_card(name: str, run: Run, report: Mapping[str, Any], notes: str | None
         f"Names one of {len(run.labels)} minerals and varieties in a photograph of a hand specimen. Not for food, "
         "medicine, valuation or asbestos clearance.",
         "## How it was made",
-        _making(run),
+        _making(run) + (_INT8 if int8 else ""),
         "## Training data",
         f"{record['photos']} photographs, {unusable} of them marked unusable: those are trained on and never judged. "
         f"sha256 of the list: `{record['data_digest']}`.",
@@ -46,6 +54,8 @@ def model_card(name: str, run: Run, report: Mapping[str, Any], notes: str | None
 
 
 def _making(run: Run) -> str:
+    if isinstance(run.settings, FitSettings):
+        return _fitting(run.settings, run.record["fit"])
     settings = run.settings
     views = [
         "the whole picture padded to a square" if view.kind == "padded" else f"{view.fraction:g} of the centre square"
@@ -59,6 +69,25 @@ def _making(run: Run) -> str:
         "side by side: multinomial logistic regression on standardised features, "
         f"C = {settings.head.strength:g}, photos weighted by the inverse frequency of their label to the power "
         f"{settings.head.balance:g}. {mirrored}Commands: `handlens train`, `handlens evaluate --field`, "
+        "`handlens export`."
+    )
+
+
+def _fitting(settings: FitSettings, fitted: Mapping[str, Any]) -> str:
+    masked = ", its background black by the origin's mask" if settings.picture == "origin-mask" else ""
+    weights = "random weights"
+    if settings.network in LITE_FAMILY:
+        weights = "ImageNet weights"
+    elif network(settings.network).pretrained:
+        weights = "a pretrained preset of keras-hub, whose licence is not known here,"
+    weighed = "every label counts the same" if settings.class_weights else "every photo counts the same"
+    return (
+        f"The centre square of the photo{masked}, {settings.side} px, goes through the network `{settings.network}` "
+        f"({fitted['parameters']:,} parameters), trained from {weights} by {settings.optimizer} (rate "
+        f"{settings.rate:g}, schedule {settings.schedule}, batch {settings.batch}, {settings.precision}) on "
+        f"{fitted['trained']} photos, changed at random ({', '.join(settings.augment) or 'not at all'}); {weighed}. "
+        f"{fitted['validated']} photos of other specimens, unchanged, steered it: the weights are those of epoch "
+        f"{fitted['best_epoch']} of {fitted['epochs']}. Commands: `handlens train`, `handlens evaluate`, "
         "`handlens export`."
     )
 

@@ -14,8 +14,9 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from handlens.training.head import LinearHead
+from handlens.training.onnx_ready import exportable
 
-__all__ = ["as_onnx", "multi_view_classifier"]
+__all__ = ["agreement", "as_onnx", "multi_view_classifier", "one_view_classifier"]
 
 _OPSET = 17
 
@@ -39,11 +40,24 @@ def multi_view_classifier(backbone: keras.Model, views: int, head: LinearHead) -
     return net
 
 
+def one_view_classifier(net: keras.Model) -> keras.Model:
+    """The same of a network `photo` (N, side, side, 3) → softmax with the layer `logits` before it: one view."""
+    _, side, _, channels = net.input_shape
+    last = net.get_layer("logits")
+    inner = keras.Model(net.input, {"logits": last.output, "embedding": last.input})
+    inputs = keras.Input((1, side, side, channels), dtype="uint8", name="views")
+    found = inner(ops.reshape(inputs, (-1, side, side, channels)))
+    embedding = layers.UnitNormalization(name="embedding")(found["embedding"])
+    # An identity with the name that the output shall have.
+    logits = layers.Activation("linear", name="logits")(found["logits"])
+    return keras.Model(inputs, {"logits": logits, "embedding": embedding}, name=net.name)
+
+
 def as_onnx(net: keras.Model) -> bytes:
     """The network as one ONNX file without external data; inputs and outputs have the Keras names, N is free."""
     # The exporter refuses a network that was never called, even one whose shapes are all known.
     net(np.zeros((1, *net.inputs[0].shape[1:]), np.uint8), training=False)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, exportable(net):
         path = Path(folder) / "model.onnx"
         net.export(path, format="onnx", verbose=False, opset_version=_OPSET)
         graph = onnx.load(_simplified(path))

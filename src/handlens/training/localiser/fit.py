@@ -39,7 +39,7 @@ class FitSettings:
     seed: int = 0
 
 
-class _Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+class _Batches(keras.utils.PyDataset):  # Keras ships no types
     """Batches of an epoch in a new order each time, every photo in a variant drawn for it."""
 
     def __init__(self, maps: Maps, places: NDArray[np.intp], seed: int) -> None:
@@ -60,7 +60,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no t
         self._variants = rng.integers(0, len(self._maps.chunks), len(self._order))
 
 
-class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+class _Epochs(keras.callbacks.Callback):  # Keras ships no types
     """Tells the batches which epoch it is: a resumed run does not begin with the first."""
 
     def __init__(self, batches: _Batches) -> None:
