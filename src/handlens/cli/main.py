@@ -26,6 +26,8 @@ _COMMANDS: Final = {
     "serve": "answer over HTTP, with a page",
     "dataset": "make a training set from lists of URLs or folders of photos",
     "train": "train a classifier from labelled photos",
+    "compare": "train several networks on the same folds and put them into one table",
+    "tune": "search for the hyperparameters of a network",
     "evaluate": "measure a trained run by the protocol",
     "export": "make a bundle of an evaluated run",
 }
