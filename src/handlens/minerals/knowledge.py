@@ -1,8 +1,9 @@
 """The tree of minerals and its names: varieties under species under groups.
 
-`minerals.json`, beside this module, holds one record a line, sorted by name. A record's keys are the fields
-of `Mineral`; `en` is left out where it equals `name`, and `synonyms`, `synonyms_es` and `note` where they are
-empty.
+`minerals.json`, beside this module, holds the records sorted by name: a line with the names, and a line for each
+property (`handlens.minerals.properties`). A record's keys are the fields of `Mineral`, `properties` for `own`; `en` is
+left out where it equals `name`, and `synonyms`, `synonyms_es` and `note` where they are empty. Change it by hand, then
+run scripts/tidy_minerals.py.
 
 Ranks and parents
     A variety stands under a variety, a species, or a group where its species is uncertain (lapis lazuli is a
@@ -20,14 +21,15 @@ Labels as leaves
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import ClassVar, Final, Literal, get_args
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from handlens.errors import HandlensError
 from handlens.minerals import names
+from handlens.minerals.properties import Properties, inherited, properties_from
 
 Rank = Literal["variety", "species", "group"]
 Language = Literal["en", "es"]
@@ -69,7 +71,8 @@ class Mineral:
     `name` is canonical (lower case, as in the photo manifest), `parent` the canonical name one step up or
     None, `en` and `es` the names to show, `synonyms` English, trade and old names, `synonyms_es` Spanish
     ones, `note` one sentence where the name needs it or "", `source` where the facts come from ("unverified":
-    not yet checked).
+    not yet checked). `own`: the properties that its record gives, as JSON has them; `KnowledgeBase.properties` reads
+    them, with those it takes from above.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Mineral:
     synonyms_es: tuple[str, ...] = ()
     note: str = ""
     source: str = "unverified"
+    own: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 class KnowledgeBase:
@@ -100,6 +104,7 @@ class KnowledgeBase:
                 raise KnowledgeBaseError(f"two records are named {record.name!r}")
             self._records[record.name] = record
         self._ancestors = {name: self._path_up(name) for name in self._records}
+        self._properties: dict[str, Properties] = {}
 
     @classmethod
     def load(cls) -> KnowledgeBase:
@@ -170,6 +175,21 @@ class KnowledgeBase:
         """The name to show in `lang`: lower case, accents and diacritics in place."""
         record = self.get(name)
         return record.es if lang == "es" else record.en
+
+    def properties(self, name: str) -> Properties:
+        """What the mineral is like; what its record does not say is that of the nearest one above it that does.
+
+        From a group only a variety without a species takes anything: what is true of a group need not be of a species.
+        Raises KnowledgeBaseError where a record breaks the schema.
+        """
+        if (known := self._properties.get(name)) is None:
+            above = [self.get(one) for one in self.ancestors(name)]
+            if at := next((place for place, one in enumerate(above) if one.rank == "species"), None):
+                above = above[: at + 1]
+            elif above[0].rank != "variety":
+                above = above[:1]
+            known = self._properties[name] = inherited([_read_properties(one) for one in above])
+        return known
 
     def _path_up(self, name: str) -> tuple[str, ...]:
         """`name` and all above it, checking each step."""
@@ -322,8 +342,22 @@ def _record(row: object, place: int) -> Mineral:
         synonyms_es=texts("synonyms_es"),
         note=text("note", ""),
         source=text("source"),
+        own=_object(fields.pop("properties", {}), where),
     )
     fields.pop("parent", None)
     if fields:
         raise KnowledgeBaseError(f"{where}: unknown field {sorted(fields)[0]!r}")
     return mineral
+
+
+def _object(stored: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(stored, dict):
+        raise KnowledgeBaseError(f"{where}: 'properties' must be an object, not {stored!r}")
+    return stored
+
+
+def _read_properties(mineral: Mineral) -> Properties:
+    try:
+        return properties_from(mineral.own)
+    except ValueError as error:
+        raise KnowledgeBaseError(f"the record of {mineral.name!r}: {error}") from error
