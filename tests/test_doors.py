@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from bundles import MASKED_PREPROCESSING, expected_logits, write_bundle
-from handlens import Crop, Identifier
+from handlens import Crop, Evidence, Identifier
 from handlens.photo import read_photo
 from handlens.service import create_app
 from service.running import running
@@ -34,7 +34,7 @@ def by_command_line(photos: list[Path], *options: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def by_http(address: str, photos: list[Path], **fields: str) -> list[dict[str, Any]]:
+def by_http(address: str, photos: list[Path], **fields: Any) -> list[dict[str, Any]]:
     answers = []
     for photo in photos:
         files = {"photos": (photo.name, photo.read_bytes())}
@@ -44,12 +44,17 @@ def by_http(address: str, photos: list[Path], **fields: str) -> list[dict[str, A
     return answers
 
 
+def named(answer: dict[str, Any]) -> list[str]:
+    return list(answer["photos"]) if "photos" in answer else [answer["photo"]]
+
+
 def assert_same(answers: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
     assert len(answers) == len(others) > 0
     for answer, other in zip(answers, others, strict=True):
         # HTTP has the name of the upload, the command line the path as typed.
-        assert Path(answer["photo"]).name == Path(other["photo"]).name
-        for key in ("prediction_set", "model"):
+        assert [Path(name).name for name in named(answer)] == [Path(name).name for name in named(other)]
+        assert list(answer) == list(other)
+        for key in answer.keys() - {"photo", "photos", "unknown_score", "decision", "candidates"}:
             assert answer[key] == other[key]
         assert answer["unknown_score"] == pytest.approx(other["unknown_score"], abs=TOLERANCE)
         for key in ("name", "rank"):
@@ -90,6 +95,57 @@ def test_options_mean_the_same(identifier: Identifier, address: str, drawn_pictu
     assert_same(by_http(address, drawn_pictures, **fields), python)
     plain = [identifier.identify(photo, top=3).as_dict() for photo in drawn_pictures]
     assert plain != python, "the options must have changed something"
+
+
+EVIDENCE = {"hardness": "5.5±1", "streak": "white", "gravity": "2.5-3.5", "acid": "none", "magnet": "none"}
+EVIDENCE_FLAGS = (
+    *("--hardness", "5.5+-1", "--streak", "white", "--gravity", "2.5-3.5"),
+    *("--test", "acid=none", "--test", "magnet=none"),
+)
+EVIDENCE_FIELDS = {
+    "hardness": "5.5±1",
+    "streak": "white",
+    "gravity": "2.5-3.5",
+    "test": ["acid=none", "magnet=none"],
+}
+
+
+def reweighed(address: str, scored: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """The answer of `/v1/reweigh` for the scores of an answer of `/v1/identify`."""
+    names = {"photos": named(scored)}
+    response = httpx.post(f"{address}/v1/reweigh", json={"scores": scored["scores"], **names, **fields}, timeout=60)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_evidence_means_the_same(identifier: Identifier, address: str, drawn_pictures: list[Path], lang: Any) -> None:
+    evidence = Evidence.of(EVIDENCE)
+    python = [identifier.identify(photo, evidence=evidence, lang=lang).as_dict() for photo in drawn_pictures]
+    assert_same(by_command_line(drawn_pictures, *EVIDENCE_FLAGS, "--lang", lang), python)
+    assert_same(by_http(address, drawn_pictures, **EVIDENCE_FIELDS, lang=lang), python)
+    scored = by_http(address, drawn_pictures, scores="1")
+    assert_same([reweighed(address, one, **EVIDENCE_FIELDS, lang=lang) for one in scored], python)
+    plain = [identifier.identify(photo, lang=lang).as_dict() for photo in drawn_pictures]
+    assert all(one["decision"] != other["decision"] for one, other in zip(plain, python, strict=True))
+    assert any("next_test" in one for one in python)
+
+
+def test_photos_of_one_specimen_mean_the_same(identifier: Identifier, address: str, drawn_pictures: list[Path]) -> None:
+    photos, among = drawn_pictures[:2], ["origin-ten"]
+    python = identifier.identify(photos, evidence=Evidence.of(EVIDENCE), among=among, top=3).as_dict()
+    assert python["photos"] == [str(photo) for photo in photos]
+    flags = ("--same-specimen", *EVIDENCE_FLAGS, "--among", "origin-ten", "--top", "3")
+    assert_same(by_command_line(photos, *flags), [python])
+    files = [("photos", (photo.name, photo.read_bytes())) for photo in photos]
+    asked: dict[str, Any] = {"among": "origin-ten", "top": "3", "scores": "1"}
+    answer = httpx.post(f"{address}/v1/identify", files=files, data=asked | EVIDENCE_FIELDS, timeout=60).json()
+    again = reweighed(address, answer, **EVIDENCE_FIELDS, among="origin-ten", top=3)
+    del answer["scores"]
+    assert_same([answer, again], [python, python])
+    alone = identifier.identify(photos[0], evidence=Evidence.of(EVIDENCE), among=among, top=3)
+    assert alone.as_dict()["candidates"] != python["candidates"], "the second photo must have changed something"
 
 
 def test_the_original_contract_names_the_best_of_the_ten(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from handlens import field_tests
-from handlens.field_tests import CHOICES, MISTAKE, TOOLS, PropertyTable
+from handlens.field_tests import CHOICES, MISTAKE, TOOLS, Likelihood, PropertyTable
 from handlens.minerals.properties import Properties, properties_from
 
 CALCITE = properties_from(
@@ -115,6 +117,20 @@ def test_specific_gravity() -> None:
     assert near.values[1] == pytest.approx(near.floor)
     assert field_tests.gravity_between(TABLE, 4.5, 5.5).values[1] > 0.85
     assert field_tests.gravity_between(TABLE, 4.5, 5.5).values[0] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("test", "between", "edges"),
+    [
+        ("hardness", field_tests.hardness_between, [0.75, 1.25, 3.0, 6.0, 9.75, 10.25]),
+        ("gravity", field_tests.gravity_between, [1.5, 2.0, 4.5, 5.5, 19.0]),
+    ],
+)
+def test_bins_are_the_intervals_between_their_edges(
+    test: str, between: Callable[..., Likelihood], edges: list[float]
+) -> None:
+    alone = [between(TABLE, low, high).values for low, high in pairwise(edges)]
+    np.testing.assert_allclose(field_tests.binned(TABLE, test, edges), np.stack(alone, axis=1), atol=1e-12)
 
 
 def test_a_measured_streak_is_that_of_the_names_near_it() -> None:

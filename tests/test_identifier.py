@@ -18,9 +18,16 @@ from PIL import Image
 import handlens
 from bundles import COLOURS, LABELS, graph_bytes, solid, views_of, write_bundle
 from handlens.bundle import BadBundleError
-from handlens.decision import softmax
+from handlens.decision import decide, prediction_set, softmax
 from handlens.errors import HandlensError, UsageError
-from handlens.identifier import ORIGIN_TEN, Identification, Identifier, UnknownLabelError
+from handlens.evidence import Contradiction, Evidence, FieldEvidence
+from handlens.field_tests import CHOICES
+from handlens.identification import Hazard, Identification, Suggestion
+from handlens.identifier import ORIGIN_TEN, Identifier, UnknownLabelError
+from handlens.minerals import KnowledgeBase
+from handlens.model import Model
+from handlens.next_test import Advice
+from handlens.next_test_text import next_test_text
 from handlens.photo import Crop, PhotoError
 from handlens.photo_errors import PhotoNotFoundError
 from odd_files import encode, picture
@@ -200,6 +207,279 @@ def test_origin_ten(tiny: Identifier, tmp_path: Path) -> None:
         tiny.label_indices(["origin-ten"])
 
 
+# Evidence
+
+
+HARD = Evidence.of({"hardness": "7", "acid": "none"})
+
+
+def test_the_evidence_weighs_the_calibrated_probabilities_of_all_labels(soft: Identifier) -> None:
+    before = np.array([shares(soft.identify(solid(MIXED), top=9))[label] for label in LABELS])
+    weighed = FieldEvidence(LABELS, soft.minerals).weigh(before, HARD)
+    answer = soft.identify(solid(MIXED), evidence=HARD, top=9)
+    assert shares(answer) == pytest.approx(dict(zip(LABELS, weighed.probabilities, strict=True)), abs=1e-9)
+    assert list(shares(answer).values()) == sorted(shares(answer).values(), reverse=True)
+    assert answer.unknown_score == pytest.approx(1 - weighed.kept * weighed.probabilities.max(), abs=1e-9)
+    expected = decide(weighed.probabilities * weighed.kept, soft.taxonomy, soft.bundle.thresholds)
+    assert answer.decision.name == expected.name
+    assert answer.decision.probability == pytest.approx(expected.probability, abs=1e-9)
+    members = prediction_set(weighed.probabilities, soft.bundle.set_quantile)
+    assert answer.prediction_set == tuple(LABELS[index] for index in members)
+    assert answer.evidence == HARD
+
+
+def test_no_evidence_and_empty_evidence_change_nothing(soft: Identifier) -> None:
+    plain = soft.identify(solid(MIXED), top=9)
+    assert soft.identify(solid(MIXED), top=9, evidence=Evidence()) == plain
+    assert plain.evidence is None
+    assert "evidence" not in plain.as_dict()
+
+
+def test_among_restricts_and_renormalises_what_was_weighed(soft: Identifier) -> None:
+    whole = soft.identify(solid(MIXED), evidence=HARD, top=9)
+    names = ["azurite", "calcite", "garnet"]
+    answer = soft.identify(solid(MIXED), evidence=HARD, among=names, top=9)
+    total = sum(shares(whole)[name] for name in names)
+    assert shares(answer) == pytest.approx({name: shares(whole)[name] / total for name in names})
+    assert answer.unknown_score == whole.unknown_score
+    assert answer.prediction_set == tuple(name for name in whole.prediction_set if name in names)
+    assert {one.mineral for one in answer.contradictions} == {one.mineral for one in whole.contradictions} & set(names)
+
+
+def test_among_with_evidence_keeps_ratios_where_all_are_tiny(tiny: Identifier) -> None:
+    logits = np.array([900, 0, 0, -200, 0, -201], np.float32)
+    answer = tiny.answer("p", logits, chosen=[3, 5], evidence=Evidence(tests={"nail": "no"}))
+    own, _, _ = FieldEvidence(LABELS, tiny.minerals).likelihood("nail", Evidence(tests={"nail": "no"}))
+    odds = np.e * own[3] / own[5]
+    assert shares(answer) == pytest.approx({"almandine": odds / (1 + odds), "azurite": 1 / (1 + odds)})
+
+
+def test_what_does_not_fit_is_told_and_unknown_can_win(tiny: Identifier) -> None:
+    """A soft, light thing that looks like quartz is none of the labels."""
+    plain = tiny.identify(solid(COLOURS["quartz"]))
+    soft_and_light = Evidence.of({"hardness": "1", "gravity": "1.7", "nail": "yes"})
+    answer = tiny.identify(solid(COLOURS["quartz"]), evidence=soft_and_light)
+    assert plain.decision.name == "quartz"
+    assert answer.decision.name == "unknown"
+    assert {"hardness", "gravity", "nail"} <= {one.test for one in answer.contradictions if one.mineral == "quartz"}
+    assert answer.unknown_score > 0.9 > 0.1 > plain.unknown_score
+
+
+def test_evidence_for_labels_that_the_knowledge_base_does_not_know(tmp_path: Path) -> None:
+    path = write_bundle(tmp_path / "b", labels=("moonrock", "quartz", "calcite"), temperature=50.0)
+    made = Identifier.load(path, threads=1)
+    plain = made.identify(solid((190, 180, 150)))
+    answer = made.identify(solid((190, 180, 150)), evidence=Evidence.of({"hardness": "3"}))
+    assert set(shares(answer)) == {"moonrock", "quartz", "calcite"}
+    assert shares(answer)["calcite"] > shares(plain)["calcite"]
+    assert plain.next_test is not None
+
+
+def test_evidence_of_many_photos_is_of_each(soft: Identifier) -> None:
+    photos = [solid(MIXED), solid(COLOURS["quartz"])]
+    found = list(soft.identify_each(photos, evidence=HARD, lang="es"))
+    assert found == [soft.identify(photo, evidence=HARD, lang="es") for photo in photos]
+
+
+def test_several_threads_share_tables_that_are_made_once(tiny: Identifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Counted(Advice):
+        def prepare(self) -> None:
+            made.append(self)
+            time.sleep(0.05)  # the others come meanwhile
+            super().prepare()
+
+    monkeypatch.setattr("handlens.next_test.Advice", Counted)
+    fresh = Identifier(tiny.bundle, threads=1)
+    expected = tiny.identify(solid(MIXED), evidence=HARD)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: fresh.identify(solid(MIXED), evidence=HARD), range(16)))
+    assert found == [expected] * 16
+    assert len(made) == 1
+
+
+def test_the_tables_are_made_while_the_network_is_not_ready(tiny: Identifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their time would otherwise be added to that of the first answer."""
+    go_on, order = threading.Event(), []
+
+    class Slow(Model):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            assert go_on.wait(60), "the tables wait for the network"
+            super().__init__(*args, **options)
+            order.append("network")
+
+    class Told(Advice):
+        def prepare(self) -> None:
+            super().prepare()
+            order.append("tables")
+            go_on.set()
+
+    monkeypatch.setattr("handlens.identifier.Model", Slow)
+    monkeypatch.setattr("handlens.next_test.Advice", Told)
+    expected = tiny.identify(solid(MIXED))
+    assert Identifier(tiny.bundle, threads=1, wait=False).identify(solid(MIXED)) == expected
+    go_on.clear()
+    assert list(Identifier(tiny.bundle, threads=1, wait=False).identify_each([solid(MIXED)])) == [expected]
+    assert order == ["tables", "network"] * 2
+
+
+# The next test, hazards
+
+
+def test_the_next_test_is_advised_where_the_answer_is_not_sure(soft: Identifier, tiny: Identifier) -> None:
+    assert tiny.identify(solid(COLOURS["quartz"])).next_test is None
+    answer = soft.identify(solid(MIXED), top=9)
+    advice = Advice(FieldEvidence(LABELS, soft.minerals), soft.minerals)
+    best = advice.best(np.array([shares(answer)[label] for label in LABELS]))
+    assert best is not None
+    assert answer.next_test is not None
+    assert answer.next_test.test == best.test
+    assert answer.next_test.text == next_test_text(best, soft.minerals, "en")
+    spanish = soft.identify(solid(MIXED), lang="es").next_test
+    assert spanish is not None
+    assert spanish.text == next_test_text(best, soft.minerals, "es") != answer.next_test.text
+
+
+def test_the_limit_of_being_sure(tiny: Identifier) -> None:
+    advised = {}
+    for share in (0.79, 0.81):
+        logits = np.log(np.array([share, 1e-9, 1 - share, 1e-9, 1e-9, 1e-9]))
+        answer = tiny.answer("p", logits)
+        assert answer.decision.name == "quartz"
+        advised[share] = answer.next_test is not None
+    assert advised == {0.79: True, 0.81: False}
+
+
+def test_a_test_that_was_done_is_not_advised_again(soft: Identifier) -> None:
+    given: dict[str, str] = {}
+    while (found := soft.identify(solid(MIXED), evidence=Evidence.of(given)).next_test) is not None:
+        assert found.test not in given
+        given[found.test] = {"hardness": "5", "gravity": "3"}.get(found.test) or CHOICES[found.test][0]
+        assert len(given) < 20
+    assert len(given) >= 2
+
+
+def test_the_next_test_is_among_the_chosen(soft: Identifier) -> None:
+    """Of almandine and azurite the streak tells, of two that are alike in all ways nothing does."""
+    text = soft.identify(solid(MIXED), among=["almandine", "azurite"]).next_test
+    assert text is not None
+    assert "quartz" not in text.text
+    assert "almandine" in text.text
+    assert "azurite" in text.text
+    assert soft.identify(solid(MIXED), among=["azurite"]).next_test is None
+
+
+def test_hazards_of_what_is_shown(tmp_path: Path) -> None:
+    labels = ("galena", "quartz", "cinnabar", "realgar")
+    made = Identifier.load(write_bundle(tmp_path / "b", labels=labels), threads=1)
+
+    def told(*probabilities: float, top: int = 9) -> dict[str, tuple[str, ...]]:
+        answer = made.answer("p", np.log(np.array(probabilities)), top=top)
+        return {one.mineral: one.hazards for one in answer.hazards}
+
+    assert told(0.02, 0.96, 0.01, 0.01) == {}
+    assert told(0.06, 0.92, 0.01, 0.01) == {"galena": ("lead",)}
+    assert list(told(0.2, 0.1, 0.5, 0.2)) == ["cinnabar", "galena", "realgar"]
+    assert list(told(0.2, 0.1, 0.5, 0.2, top=1)) == ["cinnabar"]
+    assert "mercury" in told(1e-9, 1e-9, 1, 1e-9)["cinnabar"]
+
+
+def test_the_decision_is_warned_of_even_where_no_candidate_reaches_the_limit(tmp_path: Path) -> None:
+    """A species can be the answer by the sum of its varieties."""
+    base = KnowledgeBase.load()
+    species = next(
+        one.name
+        for one in base
+        if one.rank == "species" and base.properties(one.name).hazards and len(base.descendants(one.name)) > 1
+    )
+    below = next(name for name in sorted(base.descendants(species)) if name != species)
+    made = Identifier.load(write_bundle(tmp_path / "b", labels=(species, below, "quartz")), threads=1)
+    answer = made.answer("p", np.log(np.array([0.5, 0.45, 0.05])), top=1)
+    assert answer.hazards[0].mineral == answer.decision.name == species
+
+
+# Several photos of one specimen
+
+
+def test_photos_of_one_specimen_are_fused(soft: Identifier) -> None:
+    photos = [solid(MIXED), solid((200, 150, 120)), solid((90, 60, 150))]
+    logits = np.stack([soft.score(views_of(photo)[0]).logits[0] for photo in photos])
+    answer = soft.identify(photos, name=["a", "b", "c"], top=9)
+    expected = softmax(logits.astype(np.float64).sum(axis=0) / np.sqrt(3), 8.0)
+    assert shares(answer) == pytest.approx(dict(zip(LABELS, expected, strict=True)), abs=1e-9)
+    assert answer.photos == ("a", "b", "c")
+    assert answer.as_dict()["photos"] == ["a", "b", "c"]
+    assert "photo" not in answer.as_dict()
+    backwards = soft.identify(photos[::-1], name=["c", "b", "a"], top=9)
+    assert shares(backwards) == pytest.approx(shares(answer), abs=1e-12)
+
+
+def test_one_photo_in_a_list_is_that_photo(soft: Identifier) -> None:
+    assert soft.identify([solid(MIXED)], name=["a"]) == soft.identify(solid(MIXED), name="a")
+    assert soft.identify((solid(MIXED),)) == soft.identify(solid(MIXED))
+
+
+def test_crop_and_rotation_are_of_each_photo(tiny: Identifier) -> None:
+    rgb = np.concatenate([solid(COLOURS["azurite"]), solid(COLOURS["almandine"])])
+    answer = tiny.identify([rgb, rgb], rotate=90, crop=Crop(48, 0, 48, 64))
+    assert answer.decision.name == "azurite"
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_a_specimen_has_one_to_five_photos(tiny: Identifier, count: int) -> None:
+    with pytest.raises(UsageError, match=f"{count} photos: one specimen has 1 to 5"):
+        tiny.identify([solid(MIXED)] * count)
+    assert len(tiny.identify([solid(MIXED)] * 5).photos) == 5
+
+
+def test_one_photo_of_several_that_cannot_be_read_is_its_error(tiny: Identifier, tmp_path: Path) -> None:
+    with pytest.raises(PhotoNotFoundError) as caught:
+        tiny.identify([solid(MIXED), "gone.jpg", b""])
+    assert caught.value.photo == "gone.jpg"
+    with pytest.raises(PhotoError, match="empty") as empty:
+        tiny.identify([solid(MIXED), b""], name=["a.jpg", "b.jpg"])
+    assert empty.value.photo == "b.jpg"
+
+
+def test_photos_and_names_must_be_as_many(tiny: Identifier) -> None:
+    for names in (["a"], "a", ["a", "b", "c"]):
+        with pytest.raises(UsageError, match="names for 2 photos"):
+            tiny.identify([solid(MIXED)] * 2, name=names)
+
+
+def test_a_specimen_has_an_id_of_its_own(tiny: Identifier) -> None:
+    assert tiny.identify(solid(MIXED), specimen="MNHN-17").as_dict()["specimen"] == "MNHN-17"
+    assert "specimen" not in tiny.identify(solid(MIXED)).as_dict()
+
+
+def test_an_unknown_language_is_refused(tiny: Identifier) -> None:
+    with pytest.raises(UsageError, match="lang is 'fr': it must be one of en, es"):
+        tiny.identify(solid(MIXED), lang=cast("Any", "fr"))
+
+
+# Weighing anew
+
+
+@pytest.mark.parametrize("among", [None, ["azurite", "quartz", "calcite"]])
+@pytest.mark.parametrize("given", [{}, {"hardness": "3", "streak": "white"}, {"hardness": "1", "gravity": "9"}])
+def test_reweighing_the_scores_gives_the_answer(
+    soft: Identifier, among: list[str] | None, given: dict[str, str]
+) -> None:
+    photos = [solid(MIXED), solid((200, 150, 120))]
+    names, logits = soft.fused(photos)
+    evidence = Evidence.of(given)
+    anew = soft.reweigh(names, soft.probabilities(logits), top=4, among=among, evidence=evidence, lang="es")
+    answer = soft.identify(photos, top=4, among=among, evidence=evidence, lang="es")
+    assert anew.as_dict() == answer.as_dict()
+
+
+def test_reweighing_scores_of_nothing_at_all(tiny: Identifier) -> None:
+    scores = np.array([1.0, 0, 0, 0, 0, 0])
+    answer = tiny.reweigh("p", scores, among=["azurite", "calcite"], evidence=HARD)
+    assert sum(shares(answer).values()) == pytest.approx(1)
+
+
 # Many photos
 
 
@@ -304,7 +584,7 @@ def test_one_identifier_serves_several_threads(tiny: Identifier) -> None:
 def test_the_object_is_that_of_the_design(soft: Identifier) -> None:
     answer = soft.identify(solid(MIXED), name="a.jpg", top=2)
     found = answer.as_dict()
-    assert list(found) == ["photo", "decision", "candidates", "prediction_set", "unknown_score", "model"]
+    assert list(found) == ["photo", "decision", "candidates", "prediction_set", "unknown_score", "model", "next_test"]
     assert list(found["decision"]) == ["name", "rank", "probability"]
     assert [list(candidate) for candidate in found["candidates"]] == [["name", "probability"]] * 2
     assert found == {
@@ -318,8 +598,38 @@ def test_the_object_is_that_of_the_design(soft: Identifier) -> None:
         "prediction_set": list(answer.prediction_set),
         "unknown_score": round(answer.unknown_score, 6),
         "model": "tiny-1",
+        "next_test": {"test": answer.next_test.test, "text": answer.next_test.text} if answer.next_test else None,
     }
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_every_optional_key_of_the_object() -> None:
+    answer = Identification(
+        photo="a",
+        decision=handlens.Decision("galena", "species", 0.5),
+        candidates=(handlens.Candidate("galena", 0.5),),
+        prediction_set=("galena",),
+        unknown_score=0.5,
+        model="m",
+        photos=("a", "b"),
+        evidence=Evidence.of({"streak": "grey"}),
+        contradictions=(Contradiction("streak", "grey", "quartz"),),
+        next_test=Suggestion("magnet", "Hold a magnet to it."),
+        hazards=(Hazard("galena", ("lead",)),),
+        specimen="A-17",
+    )
+    found = answer.as_dict()
+    assert list(found) == [
+        *("photos", "decision", "candidates", "prediction_set", "unknown_score", "model"),
+        *("evidence", "contradictions", "next_test", "hazards", "specimen"),
+    ]
+    assert found["photos"] == ["a", "b"]
+    assert found["evidence"] == {"streak": "grey"}
+    assert found["contradictions"][0]["text"] == "streak grey does not fit quartz"
+    assert found["next_test"] == {"test": "magnet", "text": "Hold a magnet to it."}
+    assert found["hazards"] == [{"mineral": "galena", "hazards": ["lead"]}]
+    assert found["specimen"] == "A-17"
+    assert json.loads(json.dumps(found)) == found
 
 
 def test_numbers_are_rounded_to_six_decimals() -> None:

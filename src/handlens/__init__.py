@@ -10,19 +10,26 @@ from handlens._version import __version__
 if TYPE_CHECKING:
     from handlens.bundle import BadBundleError, Bundle, open_bundle
     from handlens.decision import Candidate, Decision
-    from handlens.errors import HandlensError, UsageError
-    from handlens.identifier import Identification, Identifier, UnknownLabelError, identify
+    from handlens.errors import HandlensError, MissingExtraError, UsageError
+    from handlens.evidence import BadEvidenceError, Evidence, Gravity, Hardness
+    from handlens.identification import Identification
+    from handlens.identifier import Identifier, UnknownLabelError, identify
     from handlens.photo import Crop, PhotoError
 
 __all__ = [
     "BadBundleError",
+    "BadEvidenceError",
     "Bundle",
     "Candidate",
     "Crop",
     "Decision",
+    "Evidence",
+    "Gravity",
     "HandlensError",
+    "Hardness",
     "Identification",
     "Identifier",
+    "MissingExtraError",
     "PhotoError",
     "UnknownLabelError",
     "UsageError",
@@ -34,8 +41,10 @@ __all__ = [
 _HOMES: Final = {
     "bundle": ("BadBundleError", "Bundle", "open_bundle"),
     "decision": ("Candidate", "Decision"),
-    "errors": ("HandlensError", "UsageError"),
-    "identifier": ("Identification", "Identifier", "UnknownLabelError", "identify"),
+    "errors": ("HandlensError", "MissingExtraError", "UsageError"),
+    "evidence": ("BadEvidenceError", "Evidence", "Gravity", "Hardness"),
+    "identification": ("Identification",),
+    "identifier": ("Identifier", "UnknownLabelError", "identify"),
     "photo": ("Crop", "PhotoError"),
 }
 

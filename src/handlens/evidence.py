@@ -24,6 +24,7 @@ from handlens import field_tests
 from handlens.errors import HandlensError
 from handlens.field_tests import CHOICES, Likelihood, PropertyTable
 from handlens.minerals import KnowledgeBase
+from handlens.minerals.properties import Properties
 
 __all__ = [
     "OTHERS_SHARE",
@@ -197,10 +198,14 @@ class FieldEvidence:
         self.labels = tuple(labels)
         self._minerals = minerals
 
+    def properties(self, label: str) -> Properties:
+        """What a label is like; nothing is known of one that the knowledge base does not have."""
+        return self._minerals.properties(label) if label in self._minerals else Properties()
+
     @cached_property
     def table(self) -> PropertyTable:
         """Properties of the labels, in their order."""
-        return PropertyTable.of([self._minerals.properties(label) for label in self.labels])
+        return PropertyTable.of([self.properties(label) for label in self.labels])
 
     @cached_property
     def others(self) -> PropertyTable | None:

@@ -1,108 +1,60 @@
-"""The façade: one photo in, one Identification out. Every door calls it, so every door gives the same answer."""
+"""The façade: photos of one specimen and evidence in, one Identification out.
+
+Every door calls it, so every door gives the same answer.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handlens.answerer import DEFAULT_TOP, ORIGIN_TEN, Answerer, UnknownLabelError, check
 from handlens.bundle import Bundle, open_bundle
-from handlens.decision import (
-    Candidate,
-    Decision,
-    Taxonomy,
-    decide,
-    prediction_set,
-    softmax,
-    unknown_score,
-)
-from handlens.errors import HandlensError, UsageError
-from handlens.minerals import KnowledgeBase
+from handlens.errors import UsageError
+from handlens.fusion import fuse
+from handlens.identification import Identification
+from handlens.minerals import Language
 from handlens.model import Model, Scores
 from handlens.photo import Crop, PhotoError, PhotoSource, read_photo
 from handlens.specimen import whole_frame
 from handlens.views import make_views
 
-__all__ = ["DEFAULT_TOP", "ORIGIN_TEN", "Identification", "Identifier", "UnknownLabelError", "identify"]
+if TYPE_CHECKING:
+    from handlens.evidence import Evidence
 
-DEFAULT_TOP: Final = 5
-ORIGIN_TEN: Final = (
-    "copper",
-    "pyromorphite",
-    "amethyst",
-    "malachite",
-    "azurite",
-    "wulfenite",
-    "pyrite",
-    "quartz",
-    "fluorite",
-    "calcite",
-)
-"""The ten labels of the project this one began as, reserved under the name `origin-ten`."""
-_DIGITS: Final = 6
+__all__ = [
+    "DEFAULT_TOP",
+    "MOST_PHOTOS",
+    "ORIGIN_TEN",
+    "Identification",
+    "Identifier",
+    "UnknownLabelError",
+    "identify",
+]
+
+MOST_PHOTOS: Final = 5
+"""Photos of one specimen that are looked at together."""
 _READ_AHEAD: Final = 4
 """Photos that are decoded ahead of the one being scored: enough to overlap, few enough to bound memory."""
 
 
-class UnknownLabelError(HandlensError):
-    """A name is none of the bundle's labels (`unknown-label`)."""
-
-    code = "unknown-label"
-
-
-@dataclass(frozen=True, slots=True)
-class Identification:
-    """The answer for one photo.
-
-    `candidates`: the most probable labels, best first, cut to `top`; before the cut their probabilities sum to 1.
-    `prediction_set`: labels of the 90 % set, best first. `unknown_score`: 0 to 1, higher = less likely any label.
-    `model`: the name of the bundle.
-    """
-
-    photo: str
-    decision: Decision
-    candidates: tuple[Candidate, ...]
-    prediction_set: tuple[str, ...]
-    unknown_score: float
-    model: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON object of every door, numbers rounded to 6 decimals."""
-        return {
-            "photo": self.photo,
-            "decision": {
-                "name": self.decision.name,
-                "rank": self.decision.rank,
-                "probability": round(self.decision.probability, _DIGITS),
-            },
-            "candidates": [
-                {"name": candidate.name, "probability": round(candidate.probability, _DIGITS)}
-                for candidate in self.candidates
-            ],
-            "prediction_set": list(self.prediction_set),
-            "unknown_score": round(self.unknown_score, _DIGITS),
-            "model": self.model,
-        }
-
-
-class Identifier:
+class Identifier(Answerer):
     """A loaded bundle with the knowledge base; may be shared between threads."""
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None, wait: bool = True) -> None:
         """`threads` and `wait`: as in `load`."""
-        self.bundle = bundle
         # Readying the network takes as long as reading a photo, and neither holds the interpreter's lock for long.
         with_network = ThreadPoolExecutor(max_workers=1, thread_name_prefix="handlens-network")
         self._model = with_network.submit(Model, bundle, threads=threads)
         with_network.shutdown(wait=False)
-        self.minerals = KnowledgeBase.load()
-        self.taxonomy = Taxonomy.of(bundle.labels, self.minerals)
+        super().__init__(bundle)
         if wait:
             self._model.result()
 
@@ -126,44 +78,61 @@ class Identifier:
 
     def identify(
         self,
-        photo: PhotoSource,
+        photo: PhotoSource | Sequence[PhotoSource],
         *,
+        evidence: Evidence | None = None,
         top: int = DEFAULT_TOP,
         among: Sequence[str] | None = None,
         crop: Crop | None = None,
         rotate: int = 0,
-        name: str | None = None,
+        name: str | Sequence[str] | None = None,
+        lang: Language = "en",
+        specimen: str | None = None,
     ) -> Identification:
-        """Names the mineral in one photo.
+        """Names the mineral in one photo, or in 1 to 5 photos of one specimen, given as a list or tuple.
 
-        `photo`, `crop`, `rotate`, `name`: as in `handlens.photo.read_photo`. `top`: how many candidates to give, 1 or
-        more. `among`: names of the labels to choose from. Raises PhotoError for a photo that cannot be read,
-        UnknownLabelError for a name in `among` that is no label, UsageError for `top`.
+        `photo`, `crop`, `rotate`, `name`: as in `handlens.photo.read_photo`; crop and rotation are of each photo, and
+        several photos have a name each. `evidence`: what simple tests said of the specimen. `top`: how many candidates
+        to give, 1 or more. `among`: names of the labels to choose from. `lang`: of the sentence that advises the next
+        test. `specimen`: an id to pass through. Raises PhotoError for a photo that cannot be read, UnknownLabelError
+        for a name in `among` that is no label, UsageError for the other parameters.
         """
+        check(top, lang)
         chosen = self.label_indices(among)
-        read_name, views = self.views(photo, crop=crop, rotate=rotate, name=name)
-        return self.answer(read_name, self.score(views).logits[0], top=top, chosen=chosen)
+        names, views = self._read(photo, crop=crop, rotate=rotate, name=name)
+        self._use_the_wait(evidence)
+        return self.answer(
+            names, self._fused(views), top=top, chosen=chosen, evidence=evidence, lang=lang, specimen=specimen
+        )
 
     def identify_each(
         self,
         photos: Iterable[PhotoSource],
         *,
+        evidence: Evidence | None = None,
         top: int = DEFAULT_TOP,
         among: Sequence[str] | None = None,
         crop: Crop | None = None,
         rotate: int = 0,
+        lang: Language = "en",
     ) -> Iterator[Identification | PhotoError]:
         """Identifies many photos in their order; a photo that cannot be read gives its error and stops nothing.
 
-        Photos are decoded ahead on other threads while the network works. Parameters and other errors are those of
-        `identify`.
+        Each photo is a specimen of its own, and the evidence is of each. Photos are decoded ahead on other threads
+        while the network works. Parameters and other errors are those of `identify`.
         """
         # Not in the generator: a wrong parameter is an error of this call, not of its first answer.
-        _check_top(top)
-        return self._each(iter(photos), top, self.label_indices(among), crop, rotate)
+        check(top, lang)
+        answer = partial(self.answer, top=top, chosen=self.label_indices(among), evidence=evidence, lang=lang)
+        return self._each(iter(photos), crop, rotate, evidence, answer)
 
     def _each(
-        self, source: Iterator[PhotoSource], top: int, chosen: list[int] | None, crop: Crop | None, rotate: int
+        self,
+        source: Iterator[PhotoSource],
+        crop: Crop | None,
+        rotate: int,
+        evidence: Evidence | None,
+        answer: Callable[[str, NDArray[np.floating]], Identification],
     ) -> Iterator[Identification | PhotoError]:
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="handlens-decode") as pool:
 
@@ -172,6 +141,7 @@ class Identifier:
 
             waiting = [submit(photo) for photo in islice(source, _READ_AHEAD)]
             try:
+                self._use_the_wait(evidence)
                 while waiting:
                     future = waiting.pop(0)
                     waiting.extend(submit(photo) for photo in islice(source, 1))
@@ -180,7 +150,7 @@ class Identifier:
                     except PhotoError as error:
                         yield error
                     else:
-                        yield self.answer(name, self.score(views).logits[0], top=top, chosen=chosen)
+                        yield answer(name, self.score(views).logits[0])
             finally:  # closed early or interrupted: what was read ahead is not wanted any more
                 pool.shutdown(wait=False, cancel_futures=True)
 
@@ -192,76 +162,66 @@ class Identifier:
         read = read_photo(photo, name=name, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
         return read.name, make_views(read.rgb, whole_frame(read.rgb), preprocessing)
 
+    def fused(
+        self,
+        photo: PhotoSource | Sequence[PhotoSource],
+        *,
+        crop: Crop | None = None,
+        rotate: int = 0,
+        name: str | Sequence[str] | None = None,
+    ) -> tuple[tuple[str, ...], NDArray[np.floating]]:
+        """The names of one specimen's photos, and its logits (labels,); parameters and errors as in `identify`."""
+        names, views = self._read(photo, crop=crop, rotate=rotate, name=name)
+        return names, self._fused(views)
+
+    def _read(
+        self,
+        photo: PhotoSource | Sequence[PhotoSource],
+        *,
+        crop: Crop | None,
+        rotate: int,
+        name: str | Sequence[str] | None,
+    ) -> tuple[tuple[str, ...], list[NDArray[np.uint8]]]:
+        """All photos before any is scored, so that one that cannot be read is told early."""
+        photos, names = _specimen_photos(photo, name)
+        read = [self.views(one, crop=crop, rotate=rotate, name=its) for one, its in zip(photos, names, strict=True)]
+        return tuple(read_name for read_name, _ in read), [views for _, views in read]
+
+    def _fused(self, photos: Sequence[NDArray[np.uint8]]) -> NDArray[np.floating]:
+        return fuse(np.stack([self.score(views).logits[0] for views in photos]))
+
     def score(self, views: NDArray[np.uint8]) -> Scores:
         """The network's scores of one photo's views: logits (1, labels) and embedding (1, D)."""
         return self.model.run(views[np.newaxis])
 
-    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Calibrated probabilities of all labels, in the bundle's order."""
-        return softmax(logits, self.bundle.temperature)
-
-    def label_indices(self, among: Sequence[str] | None) -> list[int] | None:
-        """Places of the labels named in `among`, without repeats, or None for all of them.
-
-        Synonyms and Spanish names are understood; `origin-ten` stands for ORIGIN_TEN. Raises UnknownLabelError for a
-        name that is no label of this bundle, UsageError for no name at all.
-        """
-        if among is None:
-            return None
-        places = {label: index for index, label in enumerate(self.bundle.labels)}
-        given_names = (among,) if isinstance(among, str) else among
-        names = [name for given in given_names for name in (ORIGIN_TEN if given == "origin-ten" else (given,))]
-        if not names:
-            raise UsageError("no label is named to choose among")
-        indices = dict.fromkeys(places[self._label(name, places.keys())] for name in names)
-        return list(indices)
-
-    def _label(self, name: str, labels: Iterable[str]) -> str:
-        if name in labels:
-            return name
-        known = self.minerals.find(name).name
-        if known not in labels:
-            raise UnknownLabelError(f"{known!r} is a mineral, but no label of the bundle {self.bundle.name}")
-        return known
-
-    def answer(
-        self,
-        photo: str,
-        logits: NDArray[np.floating],
-        *,
-        top: int = DEFAULT_TOP,
-        chosen: Sequence[int] | None = None,
-    ) -> Identification:
-        """The Identification of a photo from its logits (labels,): the same arithmetic for every door.
-
-        `chosen`: places of the labels to choose from (`label_indices`); the unknown score does not depend on it.
-        """
-        _check_top(top)
-        everything = self.probabilities(logits)
-        probabilities = everything
-        if chosen is not None:
-            # Of a softmax over fewer labels, so that the ratios stay even where all of them are tiny.
-            probabilities = np.zeros_like(everything)
-            probabilities[list(chosen)] = self.probabilities(logits[list(chosen)])
-        allowed = range(len(probabilities)) if chosen is None else chosen
-        order = sorted(allowed, key=lambda index: -probabilities[index])
-        members = [index for index in prediction_set(everything, self.bundle.set_quantile) if index in allowed]
-        labels = self.bundle.labels
-        return Identification(
-            photo=photo,
-            decision=decide(probabilities, self.taxonomy, self.bundle.thresholds),
-            candidates=tuple(Candidate(labels[index], float(probabilities[index])) for index in order[:top]),
-            prediction_set=tuple(labels[index] for index in members),
-            unknown_score=unknown_score(everything),
-            model=self.bundle.name,
-        )
+    def _use_the_wait(self, evidence: Evidence | None) -> None:
+        """Makes the tables while the network is not ready yet: they then add nothing to the time of an answer."""
+        if not self._model.done():
+            field_evidence, _ = self._tables()
+            if evidence:
+                _ = field_evidence.others
 
 
-def _check_top(top: int) -> None:
-    if top < 1:
-        raise UsageError(f"top is {top}: it must be 1 or more")
+def _specimen_photos(
+    photo: PhotoSource | Sequence[PhotoSource], name: str | Sequence[str] | None
+) -> tuple[Sequence[PhotoSource], Sequence[str | None]]:
+    """The photos of one specimen and the name given to each."""
+    photos: Sequence[PhotoSource] = photo if isinstance(photo, list | tuple) else (photo,)
+    if not 1 <= len(photos) <= MOST_PHOTOS:
+        raise UsageError(f"{len(photos)} photos: one specimen has 1 to {MOST_PHOTOS}")
+    names: Sequence[str | None] = [None] * len(photos) if name is None else (name,) if isinstance(name, str) else name
+    if len(names) != len(photos):
+        raise UsageError(f"{len(names)} names for {len(photos)} photos")
+    return photos, names
 
 
-def identify(photo: PhotoSource, *, top: int = DEFAULT_TOP, among: Sequence[str] | None = None) -> Identification:
-    """Names the mineral in one photo with the default bundle. For many photos load an Identifier once."""
-    return Identifier.load().identify(photo, top=top, among=among)
+def identify(
+    photo: PhotoSource | Sequence[PhotoSource],
+    *,
+    evidence: Evidence | None = None,
+    top: int = DEFAULT_TOP,
+    among: Sequence[str] | None = None,
+    lang: Language = "en",
+) -> Identification:
+    """Names the mineral in one specimen's photos with the default bundle. For many photos load an Identifier once."""
+    return Identifier.load().identify(photo, evidence=evidence, top=top, among=among, lang=lang)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -28,10 +27,10 @@ EASE: Final[Mapping[str, float]] = {
     "nail": 1.0,
     "coin": 0.9,
     "knife": 0.9,
-    "heft": 0.9,
+    "heft": 0.6,
     "glass": 0.8,
     "streak": 0.8,
-    "hardness": 0.7,
+    "hardness": 0.8,
     "file": 0.7,
     "transparency": 0.6,
     "cleavage": 0.6,
@@ -41,7 +40,7 @@ EASE: Final[Mapping[str, float]] = {
     "fluorescence": 0.5,
 }
 """How easy a test is, 0 to 1: what everybody has at hand, what needs a kit, what needs acid or a lamp. What the photo
-shows already (lustre, transparency) and what takes practice (cleavage) counts less, too. This project's choice."""
+shows already (lustre, transparency) and what takes practice (cleavage, heft) counts less. This project's choice."""
 _DUSTY: Final = frozenset({"nail", "coin", "knife", "glass", "file", "streak", "hardness"})
 _HARMFUL_SHARE: Final = 0.02
 """A candidate with a hazardous dust counts from this probability on."""
@@ -51,8 +50,8 @@ _TELLING: Final = 0.65
 """An outcome is told of a mineral that shows it at least so often."""
 _NAMED: Final = 2
 _CANDIDATE: Final = 0.02
-_HARDNESS_BINS: Final = np.arange(0.75, 10.5, 0.5)
-_GRAVITY_BINS: Final = np.geomspace(1.5, 20, 24)
+_HARDNESS_EDGES: Final = np.arange(0.75, 10.5, 0.5)
+_GRAVITY_EDGES: Final = np.geomspace(1.5, 20, 24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +77,24 @@ class Advice:
     def __init__(self, evidence: FieldEvidence, minerals: KnowledgeBase) -> None:
         self._evidence, self._minerals = evidence, minerals
 
+    def prepare(self) -> None:
+        """Makes the tables now that the first advice would otherwise make."""
+        _ = self._outcomes, self._asbestos
+
     @cached_property
     def _outcomes(self) -> Mapping[str, NDArray[np.float64]]:
         """p(outcome | label) by test, (outcomes, labels): the same for every photo."""
         table = self._evidence.table
         found = {test: field_tests.chosen(table, test).values.T for test in CHOICES}
-        for test, bins, between in (
-            ("hardness", _HARDNESS_BINS, field_tests.hardness_between),
-            ("gravity", _GRAVITY_BINS, field_tests.gravity_between),
-        ):
-            inside = np.stack([between(table, low, high).values for low, high in pairwise(bins.tolist())])
+        for test, edges in (("hardness", _HARDNESS_EDGES), ("gravity", _GRAVITY_EDGES)):
+            inside = field_tests.binned(table, test, edges.tolist()).T
             found[test] = inside / inside.sum(axis=0)
         return {test: _filled(values) for test, values in found.items()}
 
     @cached_property
     def _asbestos(self) -> NDArray[np.bool_]:
         labels = self._evidence.labels
-        return np.array(["asbestos" in (self._minerals.properties(one).hazards or ()) for one in labels])
+        return np.array(["asbestos" in (self._evidence.properties(one).hazards or ()) for one in labels])
 
     def gains(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
         """The expected gain of every test in bits, for the probabilities of the labels (labels,)."""
@@ -152,6 +152,8 @@ def _sure(answers: tuple[str, ...], shares: NDArray[np.float64]) -> str | None:
 
 
 def _number(minerals: KnowledgeBase, label: str, test: str) -> str | None:
+    if label not in minerals:
+        return None
     known = minerals.properties(label)
     found = known.mohs if test == "hardness" else known.gravity
     if found is None:

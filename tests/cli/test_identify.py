@@ -12,11 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from bundles import COLOURS, LABELS, bundle_files, solid, write_archive, write_bundle
 from commands import KILL_AFTER, environment, process, run
+from handlens.cli.identify_table import _TESTS_ES
+from handlens.cli.options import TESTS
+from handlens.evidence import Evidence
+from handlens.field_tests import CHOICES
 from handlens.identifier import Identifier
 from odd_files import encode
 
@@ -145,6 +150,7 @@ def test_csv(tiny: Identifier, capsys: Any) -> None:
     assert list(out[0]) == [
         *("photo", "name", "rank", "probability", "candidate_1", "probability_1", "candidate_2", "probability_2"),
         *("prediction_set", "unknown_score", "model", "error_type", "error_detail"),
+        *("evidence", "contradictions", "next_test", "next_test_text", "hazards"),
     ]
     assert (out[0]["photo"], out[0]["name"], out[0]["rank"]) == ("a, b.png", "quartz", "species")
     assert float(out[0]["probability"]) == answer["decision"]["probability"]
@@ -155,6 +161,7 @@ def test_csv(tiny: Identifier, capsys: Any) -> None:
     assert (out[0]["prediction_set"], out[0]["model"], out[0]["error_type"]) == ("quartz", "tiny-1", "")
     assert (out[1]["photo"], out[1]["name"], out[1]["error_type"]) == ("gone.jpg", "", "not-found")
     assert out[1]["error_detail"]
+    assert {out[0][key] for key in ("evidence", "contradictions", "next_test", "next_test_text", "hazards")} == {""}
 
 
 @pytest.mark.parametrize("form", ["csv", "table", "jsonl"])
@@ -164,6 +171,175 @@ def test_a_top_beyond_all_labels(form: str, capsys: Any) -> None:
     out = capsys.readouterr().out
     assert out.count("calcite") == 1
     assert len(out) < 2000
+
+
+# Evidence, advice, hazards, several photos
+
+
+def between(name: str, *labels: str) -> str:
+    """Writes a photo of the colour in the middle of those of the labels."""
+    middle = np.rint(np.mean([COLOURS[label] for label in labels], axis=0)).astype(int)
+    Path(name).write_bytes(encode(Image.fromarray(solid((middle[0], middle[1], middle[2]))), "PNG"))
+    return name
+
+
+EVIDENCE = (
+    "--hardness",
+    "7",
+    "--streak",
+    "White",
+    "--gravity",
+    "2.6-2.8",
+    "--test",
+    "acid=none",
+    "--test",
+    "Nail = no",
+)
+TOLD = {"hardness": "7±0.5", "gravity": "2.6-2.8", "streak": "white", "acid": "none", "nail": "no"}
+
+
+def test_evidence_is_of_each_photo_and_the_same_as_in_python(tiny: Identifier, capsys: Any) -> None:
+    names = [between("a.png", "quartz", "calcite"), photo("b.png", "azurite")]
+    assert run("identify", *names, *EVIDENCE, "--format", "jsonl") == 0
+    out = rows(capsys.readouterr().out)
+    evidence = Evidence.of(TOLD)
+    assert out == [tiny.identify(name, evidence=evidence).as_dict() for name in names]
+    assert [row["evidence"] for row in out] == [TOLD, TOLD]
+    assert out[0]["decision"]["name"] == "quartz"
+    assert run("identify", names[0], "--format", "jsonl") == 0
+    assert rows(capsys.readouterr().out)[0]["decision"]["name"] != "quartz", "the evidence must matter"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--hardness", "hard"], "hardness 'hard': write it as 3, 3±0.5 or 2.5-3.5"),
+        (["--hardness", ""], "hardness has no value"),
+        (["--hardness", "30"], "hardness 30: it must be from 1 to 10"),
+        (["--gravity", "0.1"], "gravity 0.1"),
+        (["--streak", "plaid"], "streak 'plaid': it must be one of white"),
+        (["--test", "acid"], "test 'acid': write it as NAME=VALUE"),
+        (["--test", "=none"], "write it as NAME=VALUE"),
+        (["--test", "acid="], "acid has no value"),
+        (["--test", "acid=maybe"], "acid 'maybe': it must be one of none, warm"),
+        (["--test", "smell=garlic"], "there is no test 'smell'"),
+        (["--test", "acid=none", "--test", "ACID=warm"], "acid is given twice"),
+        (["--streak", "white", "--test", "streak=red"], "streak is given twice"),
+        (["--test", "\x1b[2J=none"], "there is no test"),
+    ],
+)
+def test_wrong_evidence_is_2_and_says_what_is_wrong(arguments: list[str], words: str, capsys: Any) -> None:
+    assert run("identify", photo("a.png"), *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1
+    assert "\x1b" not in err
+
+
+def test_the_help_lists_every_test_and_its_words() -> None:
+    """The text stands there by itself, since importing the tests would slow down every start."""
+    listed = dict(part.split(": ") for part in TESTS.split("; "))
+    assert {test: tuple(words.split(", ")) for test, words in listed.items()} == {
+        test: words for test, words in CHOICES.items() if test != "streak"
+    }
+
+
+def test_the_help_can_be_shown_where_only_ascii_can(tiny_bundle: Path) -> None:
+    done = process("identify", "--help", env=environment(tiny_bundle, PYTHONIOENCODING="ascii"))
+    assert done.returncode == 0, done.stderr
+    assert b"--same-specimen" in done.stdout
+
+
+def test_every_test_has_a_spanish_name() -> None:
+    assert _TESTS_ES.keys() == CHOICES.keys() | {"hardness", "gravity"}
+
+
+def test_what_the_table_says_of_evidence(capsys: Any) -> None:
+    name = between("a.png", "quartz", "calcite")
+    assert run("identify", name, "--hardness", "3") == 0
+    out = capsys.readouterr().out
+    assert "a.png: calcite (species)" in out
+    assert "    hardness 3±0.5 does not fit quartz\n" in out
+    assert run("identify", name, "--lang", "es", "--hardness", "3") == 0
+    assert "    dureza 3±0.5 no concuerda con cuarzo\n" in capsys.readouterr().out
+    assert run("identify", photo("c.png", "azurite"), "--lang", "es", "--streak", "red", "--test", "nail=yes") == 0
+    out = capsys.readouterr().out
+    assert "    raya roja no concuerda con azurita\n" in out
+    assert "    uña yes no concuerda con azurita\n" in out
+    assert run("identify", name) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("    ")
+    assert "calcite" in lines[-1]
+    assert lines[-1].endswith(".")
+    assert run("identify", name, "--lang", "es") == 0
+    assert "calcita" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_hazards_in_every_format(tmp_path: Path, capsys: Any) -> None:
+    leaded = write_bundle(tmp_path / "b", labels=["galena", "quartz"])
+    assert run("identify", photo("a.png", "quartz"), photo("b.png", "calcite"), "--bundle", leaded) == 0
+    table = capsys.readouterr().out
+    assert table.count("    warning: galena: It contains lead") == 1, "a photo of quartz has no hazard"
+    assert run("identify", "b.png", "--bundle", leaded, "--lang", "es") == 0
+    assert "    aviso: galena: Contiene plomo" in capsys.readouterr().out
+    assert run("identify", "b.png", "--bundle", leaded, "--format", "jsonl") == 0
+    assert rows(capsys.readouterr().out)[0]["hazards"] == [{"mineral": "galena", "hazards": ["lead"]}]
+    assert run("identify", "b.png", "--bundle", leaded, "--format", "csv") == 0
+    [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert row["hazards"] == "galena: lead"
+
+
+def test_evidence_and_advice_in_csv(tiny: Identifier, capsys: Any) -> None:
+    name = between("a.png", "quartz", "calcite")
+    assert run("identify", name, "--format", "csv", "--hardness", "1.5", "--test", "acid=none") == 0
+    [row] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
+    answer = tiny.identify(name, evidence=Evidence.of({"hardness": "1.5", "acid": "none"})).as_dict()
+    assert row["evidence"] == "hardness=1.5±0.5|acid=none"
+    assert row["contradictions"].split("|") == [one["text"] for one in answer["contradictions"]]
+    assert len(answer["contradictions"]) >= 2
+    assert {"test": row["next_test"], "text": row["next_test_text"]} == answer["next_test"]
+
+
+def test_only_the_sentence_of_the_advice_is_in_the_language(capsys: Any) -> None:
+    name = between("a.png", "quartz", "calcite")
+    answers = {}
+    for language in ("en", "es"):
+        assert run("identify", name, "--format", "jsonl", "--lang", language) == 0
+        answers[language] = rows(capsys.readouterr().out)[0]
+    texts = {language: answer["next_test"].pop("text") for language, answer in answers.items()}
+    assert texts["en"] != texts["es"]
+    assert answers["en"] == answers["es"]
+
+
+def test_several_photos_of_one_specimen(tiny: Identifier, capsys: Any) -> None:
+    names = [photo("a.png", "azurite"), photo("f/b.png", "azurite"), between("f/c.png", "azurite", "amethyst")]
+    assert run("identify", "a.png", "f", "--same-specimen", "--format", "jsonl") == 0
+    [row] = rows(capsys.readouterr().out)
+    assert row["photos"] == names
+    assert row == tiny.identify(names).as_dict()
+    assert run("identify", *names, "--same-specimen") == 0
+    assert capsys.readouterr().out.startswith("a.png, f/b.png, f/c.png: azurite (species)")
+    assert run("identify", *names, "--same-specimen", "--format", "csv") == 0
+    [flat] = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert flat["photo"] == "a.png|f/b.png|f/c.png"
+    assert run("identify", "a.png", "--same-specimen", "--format", "jsonl") == 0
+    assert rows(capsys.readouterr().out) == [tiny.identify("a.png").as_dict()]
+
+
+def test_a_specimen_with_a_photo_that_cannot_be_read(capsys: Any) -> None:
+    assert run("identify", photo("a.png"), "gone.png", "--same-specimen", "--format", "jsonl") == 1
+    [row] = rows(capsys.readouterr().out)
+    assert (row["photo"], row["error"]["type"]) == ("gone.png", "not-found")
+    assert "decision" not in row
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "jsonl"])
+def test_six_photos_are_not_of_one_specimen(form: str, capsys: Any) -> None:
+    assert run("identify", *[photo("a.png")] * 6, "--same-specimen", "--format", form) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "6 photos: one specimen has 1 to 5" in err
 
 
 # What may be named

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from handlens.evidence import Evidence
+from handlens.field_tests import CHOICES
 from handlens.identifier import Identification, Identifier
 from handlens.photo import Crop
 from handlens.service.forms import photo_name
@@ -22,7 +24,7 @@ COLOURS = [(150, 60, 170), (20, 140, 70), (200, 160, 60), (30, 60, 190), (235, 2
 
 
 def post(
-    client: httpx.Client, photo: bytes = JPEG, name: str = "a.jpg", fields: Mapping[str, str] | None = None
+    client: httpx.Client, photo: bytes = JPEG, name: str = "a.jpg", fields: Mapping[str, Any] | None = None
 ) -> httpx.Response:
     return client.post("/v1/identify", files={"photos": (name, photo)}, data=dict(fields or {}))
 
@@ -41,7 +43,7 @@ def same(response: httpx.Response, expected: Identification) -> None:
     decision = wanted["decision"]
     assert got["decision"] == decision | {"probability": pytest.approx(decision["probability"], abs=1e-5)}
     assert got["unknown_score"] == pytest.approx(wanted["unknown_score"], abs=1e-5)
-    for key in ("photo", "prediction_set", "model"):
+    for key in wanted.keys() - {"candidates", "decision", "unknown_score"}:
         assert got[key] == wanted[key]
     IdentificationDocument.model_validate(got)
 
@@ -64,9 +66,75 @@ def test_every_field_reaches_the_identifier(client: httpx.Client, identifier: Id
     assert len(expected.candidates) == 3
 
 
+EVIDENCE = {"hardness": "7", "streak": "white", "gravity": "2.6-2.8", "acid": "none", "nail": "no"}
+EVIDENCE_FIELDS: dict[str, Any] = {
+    "hardness": "7",
+    "streak": "white",
+    "gravity": "2.6-2.8",
+    "test": ["acid=none", " Nail = no", " "],
+}
+
+
+def test_evidence_and_language_reach_the_identifier(client: httpx.Client, identifier: Identifier) -> None:
+    expected = identifier.identify(JPEG, name="a.jpg", evidence=Evidence.of(EVIDENCE), lang="es")
+    assert expected.decision != identifier.identify(JPEG).decision, "the evidence must matter"
+    same(post(client, fields=EVIDENCE_FIELDS | {"lang": "es"}), expected)
+    spanish = post(client, fields={"lang": "es"}).json()["next_test"]
+    assert spanish["test"] == post(client).json()["next_test"]["test"]
+    assert spanish["text"] != post(client).json()["next_test"]["text"]
+
+
+def test_every_test_can_be_given_at_once(client: httpx.Client) -> None:
+    tests = [f"{name}={words[0]}" for name, words in CHOICES.items() if name != "streak"]
+    fields: dict[str, Any] = dict.fromkeys(("top", "scores", "hardness"), "1")
+    fields |= {"streak": "white", "gravity": "2.7", "test": tests, "lang": "en"}
+    fields |= {"crop": "20,100,180,140", "rotate": "90", "among": "quartz,calcite"}
+    answer = post(client, fields=fields)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["evidence"]) == len(CHOICES) + 2
+
+
+def test_a_test_that_is_given_twice(client: httpx.Client) -> None:
+    fields: Any = {"test": ["acid=none", "acid=weak"]}
+    assert "acid is given twice" in check_problem(post(client, fields=fields), 422, "bad-evidence")
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_several_photos_of_one_specimen(client: httpx.Client, identifier: Identifier, count: int) -> None:
+    photos = [encoded(drawn(colour)) for colour in COLOURS[:count]]
+    names = [f"{index}.jpg" for index in range(count)]
+    files = [("photos", (name, photo)) for name, photo in zip(names, photos, strict=True)]
+    answer = client.post("/v1/identify", files=files, data={"crop": "20,10,180,140"})
+    same(answer, identifier.identify(photos, name=names, crop=Crop(20, 10, 180, 140)))
+    assert answer.json()["photos"] == names
+
+
+def test_one_broken_photo_of_several_is_named(client: httpx.Client) -> None:
+    files = [("photos", ("a.jpg", JPEG)), ("photos", ("b.jpg", JPEG[: len(JPEG) // 2])), ("photos", ("c.jpg", b"no"))]
+    check_problem(client.post("/v1/identify", files=files), 400, "truncated-image", photo="b.jpg")
+
+
+def test_scores_are_those_of_every_label_before_the_evidence(client: httpx.Client, identifier: Identifier) -> None:
+    assert "scores" not in post(client).json()
+    assert "scores" not in post(client, fields={"scores": "0"}).json()
+    answer = post(client, fields={"scores": "1", "hardness": "3", "among": "quartz,calcite", "top": "1"}).json()
+    IdentificationDocument.model_validate(answer)
+    plain = identifier.identify(JPEG, top=len(identifier.bundle.labels))
+    assert list(answer["scores"]) == list(identifier.bundle.labels)
+    expected = {one.name: one.probability for one in plain.candidates}
+    assert answer["scores"] == pytest.approx(expected, rel=1e-6)
+    del answer["scores"]
+    assert answer == post(client, fields={"hardness": "3", "among": "quartz,calcite", "top": "1"}).json()
+
+
 def test_blank_fields_count_as_not_given(client: httpx.Client, identifier: Identifier) -> None:
     same(
-        post(client, fields={"top": "", "among": " ", "crop": "", "rotate": ""}),
+        post(
+            client,
+            fields=dict.fromkeys(
+                ("top", "among", "crop", "rotate", "hardness", "streak", "gravity", "test", "lang", "scores"), " "
+            ),
+        ),
         identifier.identify(JPEG, name="a.jpg"),
     )
 
@@ -144,7 +212,16 @@ WRONG_FIELDS: list[tuple[dict[str, str], int, str, str | None]] = [
     ({"among": "quartz,kryptonite"}, 422, "unknown-mineral", None),
     ({"among": "@/etc/passwd"}, 422, "unknown-mineral", None),
     ({"among": ","}, 422, "bad-request", None),
-    ({"hardness": "3"}, 422, "bad-request", None),
+    ({"hardness": "hard"}, 422, "bad-evidence", None),
+    ({"hardness": "3" * 999}, 422, "bad-evidence", None),
+    ({"streak": "plaid"}, 422, "bad-evidence", None),
+    ({"gravity": "0"}, 422, "bad-evidence", None),
+    ({"test": "acid"}, 422, "bad-evidence", None),
+    ({"test": "acid=maybe"}, 422, "bad-evidence", None),
+    ({"test": "smell=garlic"}, 422, "bad-evidence", None),
+    ({"lang": "fr"}, 422, "bad-request", None),
+    ({"scores": "yes"}, 422, "bad-request", None),
+    ({"same-specimen": "1"}, 422, "bad-request", None),
     ({"top": "3" * 20_000}, 422, "bad-request", None),
     ({f"field{index}": "x" for index in range(30)}, 422, "bad-request", None),
 ]
@@ -165,7 +242,7 @@ def test_a_mineral_that_is_no_label(client: httpx.Client, identifier: Identifier
 Files = list[tuple[str, tuple[str | None, bytes]]]
 WRONG_FILES: list[tuple[Files, str]] = [
     ([("top", (None, b"3"))], "no photo"),
-    ([("photos", ("a.jpg", JPEG)), ("photos", ("b.jpg", JPEG))], "not supported yet"),
+    ([("photos", (f"{index}.jpg", JPEG)) for index in range(6)], "Maximum number of files is 5"),
     ([("photos", (f"{index}.jpg", JPEG)) for index in range(20)], "cannot be read"),
     ([("photo", ("a.jpg", JPEG))], "field 'photo'"),
     ([("photos", (None, b"a.jpg"))], "must be a file"),
@@ -175,7 +252,7 @@ WRONG_FILES: list[tuple[Files, str]] = [
 
 
 @pytest.mark.parametrize(("files", "words"), WRONG_FILES)
-def test_a_form_that_does_not_have_one_photo(client: httpx.Client, files: Files, words: str) -> None:
+def test_a_form_that_is_not_as_it_must_be(client: httpx.Client, files: Files, words: str) -> None:
     assert words in check_problem(client.post("/v1/identify", files=files), 422, "bad-request")
 
 

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from handlens.errors import UsageError
 from handlens.identifier import DEFAULT_TOP
+from handlens.minerals.properties import WORDS
 from handlens.photo import Crop, PhotoError
 
-__all__ = ["add_bundle", "add_language", "add_photo_options", "add_top", "among", "crop"]
+if TYPE_CHECKING:
+    from handlens.evidence import Evidence
+
+__all__ = ["add_bundle", "add_evidence", "add_language", "add_photo_options", "add_top", "among", "crop", "evidence"]
+
+
+TESTS: Final = (
+    f"lustre: {', '.join(WORDS['lustre'])}; transparency: {', '.join(WORDS['transparency'])}; cleavage: none, poor, "
+    f"good, perfect; magnet: {', '.join(WORDS['magnetism'])}; acid: none, warm, weak, vigorous; fluorescence: no, yes; "
+    "heft: light, medium, heavy, very heavy; nail: no, yes; coin: no, yes; knife: no, yes; glass: no, yes; file: no, "
+    "yes"
+)
+"""`handlens.field_tests.CHOICES` without the streak, as text: to import that takes time that most runs need not."""
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +53,21 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crop", metavar="X,Y,W,H", help="look at this rectangle only, in pixels of the upright photo")
     parser.add_argument(
         "--rotate", type=_quarter_turn, default=0, metavar="DEGREES", help="turn clockwise first: 90, 180 or 270"
+    )
+
+
+def add_evidence(parser: argparse.ArgumentParser) -> None:
+    """--hardness, --streak, --gravity and --test."""
+    group = parser.add_argument_group("what simple tests said of the specimen")
+    group.add_argument("--hardness", metavar="MOHS", help="3, 3+-0.5 or 2.5-3.5")
+    group.add_argument("--streak", metavar="COLOUR", help=f"{', '.join(WORDS['streak'])}, or measured: #c8b46e")
+    group.add_argument("--gravity", metavar="SG", help="specific gravity: 2.7, 2.7+-0.1 or 2.6-2.8")
+    group.add_argument(
+        "--test",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"any other, such as acid=none; may be given several times. {TESTS}",
     )
 
 
@@ -74,3 +103,18 @@ def crop(text: str | None) -> Crop | None:
         return Crop.parse(text)
     except PhotoError as error:
         raise UsageError(f"--crop {text}: {error.detail}") from error
+
+
+def evidence(options: argparse.Namespace) -> Evidence | None:
+    """What the options of `add_evidence` give. Raises UsageError."""
+    if options.hardness is options.streak is options.gravity is None and not options.test:
+        return None
+    from handlens.evidence import BadEvidenceError
+    from handlens.evidence_fields import evidence_of_fields
+
+    try:
+        return evidence_of_fields(
+            hardness=options.hardness, streak=options.streak, gravity=options.gravity, tests=options.test
+        )
+    except BadEvidenceError as error:
+        raise UsageError(error.detail) from error

@@ -75,14 +75,14 @@ def _parameters(operation: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
         kind = " or ".join(schema["enum"]) if "enum" in schema else schema.get("type", "")
-        yield parameter["name"], f"query, {kind}", parameter.get("description", "")
+        yield parameter["name"], f"{parameter['in']}, {kind}", parameter.get("description", "")
 
 
 def _body_fields(operation: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
         schema = content["schema"]
         for name, field in schema.get("properties", {}).items():
-            kind = "file" if "items" in field else field.get("type", "")
+            kind = "file" if field.get("items", {}).get("format") == "binary" else field.get("type", "")
             needed = ", required" if name in schema.get("required", ()) else ""
             yield name, f"{media_type}, {kind}{needed}", field.get("description", "")
 

@@ -1,4 +1,4 @@
-"""The multipart form of `POST /v1/identify` → the arguments of `Identifier.identify`.
+"""The multipart form of `POST /v1/identify` → photos, and what `Identifier` is asked of them.
 
 The form is parsed by Starlette's parser, with one change: a photo stays in memory, whatever its size, and is never
 spooled to a file. The limit on the body bounds what that takes.
@@ -7,7 +7,6 @@ spooled to a file. The limit on the body bounds what that takes.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -17,29 +16,36 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from handlens.errors import UsageError
-from handlens.identifier import DEFAULT_TOP
+from handlens.evidence import Evidence
+from handlens.evidence_fields import evidence_of_fields
+from handlens.identifier import DEFAULT_TOP, MOST_PHOTOS
+from handlens.minerals import Language
 from handlens.photo import BadCropError, BadRotationError, Crop
 from handlens.service.problems import UnsupportedMediaTypeError
 from handlens.service.settings import Settings
 
-__all__ = ["IdentifyForm", "photo_name", "read_identify_form"]
+__all__ = ["IdentifyForm", "among_names", "photo_name", "read_identify_form"]
 
-_FIELDS: Final = frozenset({"photos", "top", "among", "crop", "rotate"})
-_MOST_FILES: Final = 5
+_FIELDS: Final = frozenset(
+    {"photos", "top", "among", "crop", "rotate", "hardness", "streak", "gravity", "test", "lang", "scores"}
+)
 _LONGEST_NAME: Final = 150
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifyForm:
-    """One photo and how to look at it: the arguments of `Identifier.identify`."""
+    """The photos of one specimen and how to look at them; `scores`: whether every label's score is asked for."""
 
-    photo: bytes
-    name: str
+    photos: tuple[bytes, ...]
+    names: tuple[str, ...]
     top: int
     among: tuple[str, ...] | None
     crop: Crop | None
     rotate: int
+    evidence: Evidence | None
+    lang: Language
+    scores: bool
 
 
 class _MemoryParser(MultiPartParser):
@@ -50,27 +56,42 @@ async def read_identify_form(request: Request, settings: Settings) -> IdentifyFo
     """Reads and checks the form.
 
     A text field that is blank counts as not given. Raises UsageError for a form that is broken, has fields that are
-    unknown, doubled or no numbers, or does not have exactly one photo; UnsupportedMediaTypeError where the body is no
-    multipart form; BadCropError and BadRotationError.
+    unknown, doubled or no numbers, or does not have 1 to 5 photos; UnsupportedMediaTypeError where the body is no
+    multipart form; BadCropError, BadRotationError and BadEvidenceError.
     """
     if request.query_params:
         raise UsageError("The parameters belong into the form, not into the address.")
     form = await _parse(request, settings)
     try:
         _check_fields(form)
-        upload = _single_photo(form)
-        photo = await upload.read()
-        name = photo_name(upload.filename)
+        uploads = _chosen_photos(form)
+        photos = tuple([await upload.read() for upload in uploads])
+        names = tuple(photo_name(upload.filename) for upload in uploads)
     finally:
         await form.close()
     return IdentifyForm(
-        photo=photo,
-        name=name,
+        photos=photos,
+        names=names,
         top=_top(_text(form, "top")),
-        among=_among(_text(form, "among")),
-        crop=_crop(_text(form, "crop"), name),
-        rotate=_rotate(_text(form, "rotate"), name),
+        among=among_names(_text(form, "among")),
+        crop=_crop(_text(form, "crop"), names[0]),
+        rotate=_rotate(_text(form, "rotate"), names[0]),
+        evidence=evidence_of_fields(
+            hardness=_text(form, "hardness"),
+            streak=_text(form, "streak"),
+            gravity=_text(form, "gravity"),
+            tests=[text for text in _texts(form, "test") if text.strip()],
+        ),
+        lang=_lang(_text(form, "lang")),
+        scores=_flag("scores", _text(form, "scores")),
     )
+
+
+def among_names(text: str | None) -> tuple[str, ...] | None:
+    """The names of a field `among`, separated by commas; None where it is not given."""
+    if text is None:
+        return None
+    return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def photo_name(filename: str | None) -> str:
@@ -89,7 +110,7 @@ async def _parse(request: Request, settings: Settings) -> FormData:
             return await _MemoryParser(
                 request.headers,
                 stream,
-                max_files=_MOST_FILES,
+                max_files=MOST_PHOTOS,
                 max_fields=settings.max_fields,
                 max_part_size=settings.max_field_bytes,
             ).parse()
@@ -108,36 +129,32 @@ def _check_fields(form: FormData) -> None:
             raise UsageError(f"The field {name} must be {'a file' if name == 'photos' else 'a text'}.")
 
 
-def _single_photo(form: FormData) -> UploadFile:
+def _chosen_photos(form: FormData) -> list[UploadFile]:
     uploads = [value for value in form.getlist("photos") if isinstance(value, UploadFile)]
     # What a browser sends for a file field in which nothing was chosen.
     chosen = [upload for upload in uploads if upload.filename or upload.size]
     if not chosen:
-        raise UsageError("The form has no photo: send one file in the field photos.")
-    if len(chosen) > 1:
-        raise UsageError("Several photos of one specimen are not supported yet: send one file in the field photos.")
-    return chosen[0]
+        raise UsageError("The form has no photo: send 1 to 5 files, all of one specimen, in the field photos.")
+    return chosen
 
 
 def _text(form: FormData, name: str) -> str | None:
-    values: Collection[str] = [value for value in form.getlist(name) if isinstance(value, str)]
+    values = _texts(form, name)
     if len(values) > 1:
         raise UsageError(f"The field {name} is there {len(values)} times; send it once.")
     return next(iter(values), "").strip() or None
 
 
+def _texts(form: FormData, name: str) -> list[str]:
+    return [value for value in form.getlist(name) if isinstance(value, str)]
+
+
 def _top(text: str | None) -> int:
     if text is None:
         return DEFAULT_TOP
-    if not _WHOLE.fullmatch(text):
+    if not _WHOLE.fullmatch(text) or int(text) < 1:
         raise UsageError("top must be a whole number, 1 or more.")
     return int(text)
-
-
-def _among(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def _crop(text: str | None, photo: str) -> Crop | None:
@@ -155,3 +172,15 @@ def _rotate(text: str | None, photo: str) -> int:
     if not _WHOLE.fullmatch(text):
         raise BadRotationError(photo, "The rotation must be a multiple of 90 degrees, for example 90.")
     return int(text)
+
+
+def _lang(text: str | None) -> Language:
+    if text not in (None, "en", "es"):
+        raise UsageError("lang must be en or es.")
+    return "es" if text == "es" else "en"
+
+
+def _flag(name: str, text: str | None) -> bool:
+    if text not in (None, "0", "1"):
+        raise UsageError(f"{name} must be 0 or 1.")
+    return text == "1"

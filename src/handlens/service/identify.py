@@ -1,18 +1,24 @@
-"""`POST /v1/identify`: one photo → the same object as every other door."""
+"""`POST /v1/identify`: the photos of one specimen, and evidence → the same object as every other door."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from handlens.service.forms import read_identify_form
+from handlens.identifier import Identifier
+from handlens.service.bodies import IDENTIFY_FORM
+from handlens.service.forms import IdentifyForm, read_identify_form
 from handlens.service.inference import Inference
-from handlens.service.schemas import IDENTIFY_FORM, IdentificationDocument, problem_responses
+from handlens.service.schemas import IdentificationDocument, problem_responses
 from handlens.service.settings import Settings
 
 __all__ = ["identify_router"]
+
+_DIGITS = 9
+"""Significant digits of a score: weighing anew from them is exact to far more than answers are rounded to."""
 
 
 def identify_router(inference: Inference, settings: Settings) -> APIRouter:
@@ -21,23 +27,28 @@ def identify_router(inference: Inference, settings: Settings) -> APIRouter:
 
     @router.post(
         "/v1/identify",
-        summary="Name the mineral in a photo",
+        summary="Name the mineral in the photos of one specimen",
         response_description="The answer, the same as that of every other door.",
         responses={200: {"model": IdentificationDocument}, **problem_responses(400, 413, 415, 422)},
         openapi_extra=IDENTIFY_FORM,
     )
     async def identify(request: Request) -> Response:
         form = await read_identify_form(request, settings)
-        work = partial(
-            inference.identifier.identify,
-            form.photo,
-            top=form.top,
-            among=form.among,
-            crop=form.crop,
-            rotate=form.rotate,
-            name=form.name,
-        )
-        answer = await inference.run(work)
-        return JSONResponse(answer.as_dict(), headers={"cache-control": "no-store"})
+        answer = await inference.run(partial(_answer, inference.identifier, form))
+        return JSONResponse(answer, headers={"cache-control": "no-store"})
 
     return router
+
+
+def _answer(identifier: Identifier, form: IdentifyForm) -> dict[str, Any]:
+    chosen = identifier.label_indices(form.among)
+    names, logits = identifier.fused(form.photos, crop=form.crop, rotate=form.rotate, name=form.names)
+    answer = identifier.answer(
+        names, logits, top=form.top, chosen=chosen, evidence=form.evidence, lang=form.lang
+    ).as_dict()
+    if form.scores:
+        scores = identifier.probabilities(logits).tolist()
+        answer["scores"] = {
+            label: float(f"{score:.{_DIGITS}g}") for label, score in zip(identifier.bundle.labels, scores, strict=True)
+        }
+    return answer

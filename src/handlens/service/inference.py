@@ -31,6 +31,10 @@ class Inference:
         """Does `work`, which takes a photo's time, on another thread; waits while others are at it."""
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
+    async def run_quick(self, work: Callable[[], _T]) -> _T:
+        """Does `work`, which takes milliseconds, on another thread; waits for no photo."""
+        return await anyio.to_thread.run_sync(work)
+
     @cached_property
     def has_origin_ten(self) -> bool:
         """Whether the bundle's labels include the ten of the original contract."""

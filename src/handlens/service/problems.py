@@ -1,11 +1,12 @@
 """Every failure as an RFC 9457 problem document, whose `code` is the word that all doors use for it.
 
-`type` is `/problems/<code>`, relative to the service; `photo` is there where the failure is about one photo.
+`type` is `/problems/<code>`, relative to the service; `photo` is there where the failure is about one photo, `near`
+where names like the unknown one are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -66,6 +67,7 @@ class NotReadyError(HandlensError):
 
 _STATUS: Final[Mapping[str, HTTPStatus]] = {
     "bad-base64": HTTPStatus.BAD_REQUEST,
+    "bad-evidence": HTTPStatus.UNPROCESSABLE_ENTITY,
     "bad-request": HTTPStatus.UNPROCESSABLE_ENTITY,
     "body-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "image-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -95,9 +97,10 @@ def problem(
     detail: str,
     *,
     photo: str | None = None,
+    near: Sequence[str] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A problem document as a response; its `title` is the code in plain words."""
+    """A problem document as a response; its `title` is the code in plain words, `near` what may have been meant."""
     document: dict[str, object] = {
         "type": f"/problems/{code}",
         "title": code.replace("-", " ").capitalize(),
@@ -107,6 +110,8 @@ def problem(
     }
     if photo:
         document["photo"] = photo
+    if near:
+        document["near"] = list(near)
     return JSONResponse(document, int(status), {"cache-control": "no-store", **(headers or {})}, MEDIA_TYPE)
 
 

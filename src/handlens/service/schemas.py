@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from handlens.service.problems import MEDIA_TYPE
 
 __all__ = [
-    "IDENTIFY_FORM",
     "PREDICT_BODY",
     "IdentificationDocument",
     "ModelDocument",
@@ -43,8 +42,31 @@ class CandidateDocument(_Document):
     probability: float = Field(ge=0, le=1)
 
 
+class ContradictionDocument(_Document):
+    """What was observed in a test and does not fit a mineral that the photo speaks for."""
+
+    test: str
+    observed: str
+    mineral: str
+    text: str = Field(description="The same in an English sentence.")
+
+
+class NextTestDocument(_Document):
+    """The test that would help most."""
+
+    test: str
+    text: str = Field(description="A sentence in the language asked for.")
+
+
+class HazardDocument(_Document):
+    """A mineral of the answer and what is dangerous about it."""
+
+    mineral: str
+    hazards: list[str]
+
+
 class IdentificationDocument(_Document):
-    """The answer for one photo."""
+    """The answer for the photos of one specimen. What there is nothing to say of is left out."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -62,12 +84,21 @@ class IdentificationDocument(_Document):
         }
     )
 
-    photo: str = Field(description="The base name of the uploaded file.")
+    photo: str | None = Field(default=None, description="The base name of the uploaded file.")
+    photos: list[str] | None = Field(default=None, description="In place of photo where there are several.")
     decision: DecisionDocument
     candidates: list[CandidateDocument] = Field(description="The most probable labels, best first.")
     prediction_set: list[str] = Field(description="The labels of the 90 % set, best first.")
     unknown_score: float = Field(ge=0, le=1, description="Higher: less likely any label.")
     model: str = Field(description="The name of the model bundle.")
+    evidence: dict[str, str] | None = Field(default=None, description="What was observed, by test.")
+    contradictions: list[ContradictionDocument] | None = None
+    next_test: NextTestDocument | None = Field(default=None, description="Where the answer is not sure.")
+    hazards: list[HazardDocument] | None = None
+    specimen: str | None = Field(default=None, description="An id that was passed through.")
+    scores: dict[str, float] | None = Field(
+        default=None, description="Where asked for: the probability of every label before any evidence."
+    )
 
 
 class ProblemDocument(_Document):
@@ -79,6 +110,7 @@ class ProblemDocument(_Document):
     detail: str = Field(description="One sentence for a person.")
     code: str = Field(description="One word for a program, the same in every door of Handlens.")
     photo: str | None = Field(default=None, description="The photo's name, where it is about a photo.")
+    near: list[str] | None = Field(default=None, description="Names like one that is not known.")
 
 
 class PredictBody(BaseModel):
@@ -119,6 +151,7 @@ class ModelDocument(_Document):
 
 _WHEN: Final = {
     400: ("truncated-image", "The photo is empty, damaged or too small, or the crop or rotation does not fit it."),
+    404: ("unknown-mineral", "No mineral of the knowledge base has this name; near holds names like it."),
     413: ("image-too-large", "The photo or the request's body is too large."),
     415: ("not-an-image", "The file is no image of a readable format, or the body is of another content type."),
     422: ("bad-request", "A field is missing, unknown or has a value that makes no sense."),
@@ -147,47 +180,6 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return responses
 
 
-IDENTIFY_FORM: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["photos"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "photos": {
-                            "type": "array",
-                            "minItems": 1,
-                            "maxItems": 1,
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "One photo: JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
-                        },
-                        "top": {"type": "integer", "minimum": 1, "default": 5, "description": "Candidates to give."},
-                        "among": {
-                            "type": "string",
-                            "description": "Names to choose from, separated by commas, or origin-ten.",
-                            "example": "quartz,calcite,fluorite",
-                        },
-                        "crop": {
-                            "type": "string",
-                            "pattern": "^[0-9]+,[0-9]+,[0-9]+,[0-9]+$",
-                            "description": "x,y,width,height in pixels of the upright, rotated photo.",
-                            "example": "40,60,800,600",
-                        },
-                        "rotate": {
-                            "type": "integer",
-                            "multipleOf": 90,
-                            "default": 0,
-                            "description": "Degrees clockwise, a multiple of 90.",
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
 PREDICT_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,

@@ -23,7 +23,7 @@ class Settings:
     """
 
     max_body_bytes: int = DEFAULT_LIMITS.max_bytes * 4 // 3 + _ENVELOPE
-    max_fields: int = 16
+    max_fields: int = 24
     max_field_bytes: int = 16 * 2**10
     max_concurrent: int = 2
 

@@ -1,0 +1,207 @@
+"""From one specimen's scores and evidence to its Identification: no photo and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlens.bundle import Bundle
+from handlens.decision import (
+    UNKNOWN,
+    Candidate,
+    Decision,
+    Taxonomy,
+    decide,
+    prediction_set,
+    softmax,
+    unknown_score,
+)
+from handlens.errors import HandlensError, UsageError
+from handlens.identification import Hazard, Identification, Suggestion
+from handlens.minerals import KnowledgeBase, Language
+
+if TYPE_CHECKING:
+    from handlens.evidence import Contradiction, Evidence, FieldEvidence
+    from handlens.next_test import Advice
+
+__all__ = ["DEFAULT_TOP", "ORIGIN_TEN", "Answerer", "UnknownLabelError", "check"]
+
+DEFAULT_TOP: Final = 5
+ORIGIN_TEN: Final = (
+    "copper",
+    "pyromorphite",
+    "amethyst",
+    "malachite",
+    "azurite",
+    "wulfenite",
+    "pyrite",
+    "quartz",
+    "fluorite",
+    "calcite",
+)
+"""The ten labels of the project this one began as, reserved under the name `origin-ten`."""
+_SURE: Final = 0.8
+"""From this probability of the decision on no further test is advised."""
+_SHOWN_HAZARD: Final = 0.05
+"""The least probability of a candidate whose hazards are told."""
+_LEAST_SCORE: Final = 1e-300
+"""In place of a probability of 0, which has no logarithm."""
+_LANGUAGES: Final = get_args(Language)
+
+
+class UnknownLabelError(HandlensError):
+    """A name is none of the bundle's labels (`unknown-label`)."""
+
+    code = "unknown-label"
+
+
+class Answerer:
+    """A bundle's labels with the knowledge base; may be shared between threads."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.minerals = KnowledgeBase.load()
+        self.taxonomy = Taxonomy.of(bundle.labels, self.minerals)
+        self._making = Lock()
+        self._made: tuple[FieldEvidence, Advice] | None = None
+
+    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Calibrated probabilities of all labels, in the bundle's order."""
+        return softmax(logits, self.bundle.temperature)
+
+    def label_indices(self, among: Sequence[str] | None) -> list[int] | None:
+        """Places of the labels named in `among`, without repeats, or None for all of them.
+
+        Synonyms and Spanish names are understood; `origin-ten` stands for ORIGIN_TEN. Raises UnknownLabelError for a
+        name that is no label of this bundle, UsageError for no name at all.
+        """
+        if among is None:
+            return None
+        places = {label: index for index, label in enumerate(self.bundle.labels)}
+        given_names = (among,) if isinstance(among, str) else among
+        names = [name for given in given_names for name in (ORIGIN_TEN if given == "origin-ten" else (given,))]
+        if not names:
+            raise UsageError("no label is named to choose among")
+        indices = dict.fromkeys(places[self._label(name, places.keys())] for name in names)
+        return list(indices)
+
+    def _label(self, name: str, labels: Iterable[str]) -> str:
+        if name in labels:
+            return name
+        known = self.minerals.find(name).name
+        if known not in labels:
+            raise UnknownLabelError(f"{known!r} is a mineral, but no label of the bundle {self.bundle.name}")
+        return known
+
+    def answer(
+        self,
+        photo: str | Sequence[str],
+        logits: NDArray[np.floating],
+        *,
+        top: int = DEFAULT_TOP,
+        chosen: Sequence[int] | None = None,
+        evidence: Evidence | None = None,
+        lang: Language = "en",
+        specimen: str | None = None,
+    ) -> Identification:
+        """The Identification of one specimen from its logits (labels,): the same arithmetic for every door.
+
+        `photo`: the name of the photo, or those of all. `chosen`: places of the labels to choose from
+        (`label_indices`); the unknown score does not depend on it. The rest is as in `identify`.
+        """
+        check(top, lang)
+        names = (photo,) if isinstance(photo, str) else tuple(photo)
+        labels, everything = self.bundle.labels, self.probabilities(logits)
+        probabilities = everything
+        if chosen is not None:
+            # Of a softmax over fewer labels, so that the ratios stay even where all of them are tiny.
+            probabilities = np.zeros_like(everything)
+            probabilities[list(chosen)] = self.probabilities(logits[list(chosen)])
+        allowed = range(len(labels)) if chosen is None else chosen
+        kept = 1.0
+        contradictions: tuple[Contradiction, ...] = ()
+        if evidence:
+            field_evidence, _ = self._tables()
+            weighed = field_evidence.weigh(everything, evidence)
+            # Weighing what was cut is cutting what was weighed, without losing what is tiny.
+            restricted = weighed if chosen is None else field_evidence.weigh(probabilities, evidence)
+            everything, probabilities, kept = weighed.probabilities, restricted.probabilities, weighed.kept
+            contradictions = tuple(one for one in weighed.contradictions if labels.index(one.mineral) in allowed)
+        order = sorted(allowed, key=lambda index: -probabilities[index])
+        members = [index for index in prediction_set(everything, self.bundle.set_quantile) if index in allowed]
+        decision = decide(probabilities * kept, self.taxonomy, self.bundle.thresholds)
+        candidates = tuple(Candidate(labels[index], float(probabilities[index])) for index in order[:top])
+        return Identification(
+            photo=names[0],
+            decision=decision,
+            candidates=candidates,
+            prediction_set=tuple(labels[index] for index in members),
+            unknown_score=unknown_score(everything * kept),
+            model=self.bundle.name,
+            photos=names if len(names) > 1 else (),
+            evidence=evidence or None,
+            contradictions=contradictions,
+            next_test=self._next_test(decision, probabilities, evidence, lang),
+            hazards=self._hazards(decision, candidates),
+            specimen=specimen,
+        )
+
+    def reweigh(
+        self,
+        photo: str | Sequence[str],
+        scores: NDArray[np.float64],
+        *,
+        top: int = DEFAULT_TOP,
+        among: Sequence[str] | None = None,
+        evidence: Evidence | None = None,
+        lang: Language = "en",
+    ) -> Identification:
+        """The answer of `identify` from the probabilities (labels,) that the photos gave before any evidence.
+
+        Parameters and errors are those of `answer` and `label_indices`.
+        """
+        logits = self.bundle.temperature * np.log(np.maximum(scores, _LEAST_SCORE))
+        return self.answer(photo, logits, top=top, chosen=self.label_indices(among), evidence=evidence, lang=lang)
+
+    def _tables(self) -> tuple[FieldEvidence, Advice]:
+        """What weighs evidence and what advises, made with the first use: a sure answer without evidence needs none."""
+        with self._making:
+            if self._made is None:
+                from handlens.evidence import FieldEvidence
+                from handlens.next_test import Advice
+
+                field_evidence = FieldEvidence(self.bundle.labels, self.minerals)
+                advice = Advice(field_evidence, self.minerals)
+                advice.prepare()
+                self._made = field_evidence, advice
+        return self._made
+
+    def _next_test(
+        self, decision: Decision, probabilities: NDArray[np.float64], evidence: Evidence | None, lang: Language
+    ) -> Suggestion | None:
+        if decision.name != UNKNOWN and decision.probability >= _SURE:
+            return None
+        _, advice = self._tables()
+        best = advice.best(probabilities, evidence.names if evidence else ())
+        if best is None:
+            return None
+        from handlens.next_test_text import next_test_text
+
+        return Suggestion(best.test, next_test_text(best, self.minerals, lang))
+
+    def _hazards(self, decision: Decision, candidates: Sequence[Candidate]) -> tuple[Hazard, ...]:
+        shown = [decision.name, *(one.name for one in candidates if one.probability >= _SHOWN_HAZARD)]
+        known = {name: self.minerals.properties(name).hazards for name in shown if name in self.minerals}
+        return tuple(Hazard(name, hazards) for name, hazards in known.items() if hazards)
+
+
+def check(top: int, lang: Language) -> None:
+    """Raises UsageError for a `top` or `lang` that makes no sense."""
+    if top < 1:
+        raise UsageError(f"top is {top}: it must be 1 or more")
+    if lang not in _LANGUAGES:
+        raise UsageError(f"lang is {lang!r}: it must be one of {', '.join(_LANGUAGES)}")
