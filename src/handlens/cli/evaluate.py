@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from handlens.cli.extras import need
+from handlens.errors import UsageError
 
 __all__ = ["add_arguments", "run"]
 
@@ -22,10 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--field", action="store_true", help="measure the split 'field' too: once for a released bundle"
     )
+    parser.add_argument(
+        "--evidence",
+        action="store_true",
+        help="of an evaluated run: what simulated field tests add to its held-out predictions",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the protocol and prints the report."""
+    """Runs the protocol, or simulates tests after it, and prints the report."""
+    if options.evidence and (options.field or options.protocol):
+        raise UsageError("--evidence takes the held-out predictions that are there: leave --protocol and --field out")
     need("train", "tensorflow", "keras", "sklearn", "tf2onnx", "matplotlib", "jinja2")
     from handlens.cli.quiet import quieten_tensorflow
 
@@ -34,5 +42,10 @@ def run(options: argparse.Namespace) -> int:
     from handlens.evaluation.tables import markdown
     from handlens.training.run import load_run
 
+    if options.evidence:
+        from handlens.evaluation.evidence_report import evaluate_evidence, evidence_markdown
+
+        print(evidence_markdown(evaluate_evidence(load_run(options.run))))
+        return 0
     print(markdown(evaluate(load_run(options.run), protocol=options.protocol, field=options.field)))
     return 0
