@@ -87,6 +87,22 @@ def test_minerals_shows_one_by_any_of_its_names(typed: str, capsys: Any) -> None
     assert "blue lace agate" in values["holds"]
 
 
+def test_minerals_warns_first_and_says_what_it_is_not_for(capsys: Any) -> None:
+    for lang, warning, notice in (("en", "lead", "asbestos clearance"), ("es", "plomo", "descartar amianto")):
+        assert run("minerals", "galena", "--lang", lang) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert warning in lines[0]
+        assert notice in lines[-1]
+
+
+def test_minerals_as_json(capsys: Any) -> None:
+    assert run("minerals", "cuarzo", "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["properties"]["mohs"]) == ("quartz", {"low": 7, "high": 7})
+    assert run("minerals", "--format", "json") == 0
+    assert len(json.loads(capsys.readouterr().out)["minerals"]) == len(KnowledgeBase.load())
+
+
 @pytest.mark.parametrize("typed", ["plastic", "", "q" * 5000, "quarz\x1b[2J"])
 def test_minerals_that_are_none(typed: str, capsys: Any) -> None:
     assert run("minerals", typed) == 2
@@ -98,9 +114,12 @@ def test_minerals_that_are_none(typed: str, capsys: Any) -> None:
     assert len(err) < 300
 
 
-def test_minerals_that_are_nearly_one(capsys: Any) -> None:
-    assert run("minerals", "amethist") == 2
-    assert "did you mean amethyst" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("amethist", "amethyst"), ("flourite", "fluorite"), ("tigre", "tiger eye")]
+)
+def test_minerals_that_are_nearly_one(typed: str, meant: str, capsys: Any) -> None:
+    assert run("minerals", typed) == 2
+    assert f"did you mean {meant}" in capsys.readouterr().err
 
 
 # bundle

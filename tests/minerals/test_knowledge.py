@@ -59,12 +59,10 @@ def manifest_labels(split: str) -> set[str]:
 # The file
 
 
-def test_file_has_one_record_a_line_sorted_by_name() -> None:
-    text = Path(knowledge.__file__).with_name("minerals.json").read_text(encoding="utf-8")
-    rows = json.loads(text)
-    assert text == "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
+def test_file_has_records_sorted_by_name_and_fields_in_order() -> None:
+    rows = json.loads(Path(knowledge.__file__).with_name("minerals.json").read_text(encoding="utf-8"))
     assert [row["name"] for row in rows] == sorted({row["name"] for row in rows})
-    order = [*Mineral.__slots__]
+    order = [*(field for field in Mineral.__slots__ if field != "own"), "properties"]
     for row in rows:
         assert [*row] == [field for field in order if field in row], f"{row['name']}: fields out of order"
         assert row.get("en") != row["name"], f"{row['name']}: en repeats the name"
@@ -372,6 +370,7 @@ def test_get_takes_canonical_names_only(minerals: KnowledgeBase, name: str) -> N
         minerals.species_or_self,
         lambda name: minerals.at_rank(name, "species"),
         lambda name: minerals.display(name, "es"),
+        minerals.properties,
     ]
     assert name not in minerals
     for method in methods:
@@ -462,6 +461,10 @@ GOOD_ROW = '{"name": "a", "rank": "species", "parent": null, "es": "a", "source"
         (f"[{GOOD_ROW.replace('unverified', '')}]", "'source' must be a text"),
         (f'[{GOOD_ROW[:-1]}, "synonyms": "b"}}]', "'synonyms' must be a list"),
         (f'[{GOOD_ROW[:-1]}, "hardnes": 3}}]', "unknown field 'hardnes'"),
+        (f'[{GOOD_ROW[:-1]}, "properties": 3}}]', "'properties' must be an object"),
+        (f'[{GOOD_ROW[:-1]}, "checked": ["mohs"]}}]', "'checked' names what was compared"),
+        (f"[{GOOD_ROW.replace('unverified', 'a book')}]", "'checked' names what was compared"),
+        (f'[{GOOD_ROW.replace("unverified", "a book")[:-1]}, "checked": ["smell"]}}]', "'smell', which is no property"),
     ],
 )
 def test_broken_files_say_where(text: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,3 +65,9 @@ def test_every_closed_list_is_of_a_property() -> None:
 def test_the_first_that_knows_says_it() -> None:
     variety, species = Properties(colours=("purple",)), Properties(colours=("white",), hazards=())
     assert inherited([variety, species]) == Properties(colours=("purple",), hazards=())
+
+
+def test_one_without_fluorescence_takes_no_colours_of_it() -> None:
+    species = Properties(fluorescence="often", fluorescence_colours=("blue",))
+    assert inherited([Properties(fluorescence="none"), species]).fluorescence_colours is None
+    assert inherited([Properties(fluorescence="sometimes"), species]).fluorescence_colours == ("blue",)

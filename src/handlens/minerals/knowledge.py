@@ -2,8 +2,8 @@
 
 `minerals.json`, beside this module, holds the records sorted by name: a line with the names, and a line for each
 property (`handlens.minerals.properties`). A record's keys are the fields of `Mineral`, `properties` for `own`; `en` is
-left out where it equals `name`, and `synonyms`, `synonyms_es` and `note` where they are empty. Change it by hand, then
-run scripts/tidy_minerals.py.
+left out where it equals `name`, and `synonyms`, `synonyms_es`, `note` and `checked` where they are empty. Change it by
+hand, then run scripts/tidy_minerals.py.
 
 Ranks and parents
     A variety stands under a variety, a species, or a group where its species is uncertain (lapis lazuli is a
@@ -30,6 +30,7 @@ from typing import Any, ClassVar, Final, Literal, get_args
 from handlens.errors import HandlensError
 from handlens.minerals import names
 from handlens.minerals.properties import Properties, inherited, properties_from
+from handlens.minerals.search import ranked
 
 Rank = Literal["variety", "species", "group"]
 Language = Literal["en", "es"]
@@ -45,6 +46,8 @@ _PARENT_RANKS: Final[dict[Rank, tuple[Rank | None, ...]]] = {
 # Characters. Longer text is no name, and comparing it with every name would take long.
 _LONGEST_NAME: Final = 100
 _MOST_SUGGESTIONS: Final = 3
+UNVERIFIED: Final = "unverified"
+"""The `source` of a record that says what is generally known and was compared with nothing."""
 _NATIVE_WORDS: Final = frozenset({"native", "nativo", "nativa"})
 
 
@@ -70,9 +73,9 @@ class Mineral:
 
     `name` is canonical (lower case, as in the photo manifest), `parent` the canonical name one step up or
     None, `en` and `es` the names to show, `synonyms` English, trade and old names, `synonyms_es` Spanish
-    ones, `note` one sentence where the name needs it or "", `source` where the facts come from ("unverified":
-    not yet checked). `own`: the properties that its record gives, as JSON has them; `KnowledgeBase.properties` reads
-    them, with those it takes from above.
+    ones, `note` one sentence where the name needs it or "", `source` what the facts were compared with
+    ("unverified": nothing yet), `checked` the properties that were. `own`: the properties that its record
+    gives, as JSON has them; `KnowledgeBase.properties` reads them, with those it takes from above.
     """
 
     name: str
@@ -83,7 +86,8 @@ class Mineral:
     synonyms: tuple[str, ...] = ()
     synonyms_es: tuple[str, ...] = ()
     note: str = ""
-    source: str = "unverified"
+    source: str = UNVERIFIED
+    checked: tuple[str, ...] = ()
     own: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
@@ -140,14 +144,23 @@ class KnowledgeBase:
 
         Raises UnknownMineralError, with near matches, when nothing fits or the names contradict each other.
         """
-        if len(text) <= _LONGEST_NAME:
-            key = names.key(text)
-            name = self._resolve(key) or self._resolve_parts(names.parts(text))
-            if name is None:
-                name = next(filter(None, map(self._resolve_parts, names.cuts(key))), None)
-            if name is not None:
-                return self._records[name]
-        raise self._unknown(text)
+        name = self._meant(text)
+        if name is None:
+            raise self._unknown(text)
+        return self._records[name]
+
+    def search(self, text: str, limit: int = 10) -> tuple[Mineral, ...]:
+        """The records that `text` may mean, best first, at most `limit`; () for nonsense.
+
+        The one that `find` gives comes first. Then those with a name or synonym, English or Spanish, that begins so or
+        has the words typed; where there are none, those spelt alike: "amatsita", "flourite".
+        """
+        if len(text) > _LONGEST_NAME:
+            return ()
+        meant = self._meant(text)
+        known = [meant] if meant else [name for name in map(self._resolve, names.parts(text)) if name]
+        found = dict.fromkeys([*known, *ranked(names.key(text), self._spellings)])
+        return tuple(self._records[name] for name in found)[:limit]
 
     def ancestors(self, name: str) -> tuple[str, ...]:
         """The names from `name` itself upward: ("agate", "chalcedony", "quartz", "silica group")."""
@@ -221,12 +234,28 @@ class KnowledgeBase:
 
     @cached_property
     def _index(self) -> dict[str, str]:
-        """Every known spelling, as a key without spaces, to its canonical name; canonical names win."""
-        index = {_squeezed(name): name for name in self._records}
+        """`_spellings` without the spaces between words."""
+        index: dict[str, str] = {}
+        for key, name in self._spellings.items():
+            index.setdefault(key.replace(" ", ""), name)
+        return index
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        """Every known spelling, as a key, to its canonical name; canonical names win."""
+        spellings = {names.key(name): name for name in self._records}
         for record in self._records.values():
             for spelling in (record.en, record.es, *record.synonyms, *record.synonyms_es):
-                index.setdefault(_squeezed(spelling), record.name)
-        return index
+                spellings.setdefault(names.key(spelling), record.name)
+        return spellings
+
+    def _meant(self, text: str) -> str | None:
+        """The canonical name that `text` means; None where nothing fits."""
+        if len(text) > _LONGEST_NAME:
+            return None
+        key = names.key(text)
+        name = self._resolve(key) or self._resolve_parts(names.parts(text))
+        return name or next(filter(None, map(self._resolve_parts, names.cuts(key))), None)
 
     def _resolve(self, key: str) -> str | None:
         """The canonical name that one key means, with the second tries."""
@@ -278,22 +307,7 @@ class KnowledgeBase:
         return UnknownMineralError(f"{text!r} is not a mineral in the knowledge base{hint}", near)
 
     def _near(self, text: str) -> tuple[str, ...]:
-        """Canonical names near `text`: its parts if any is known, else close spellings and longer names."""
-        known = [name for name in map(self._resolve, names.parts(text)) if name is not None]
-        if known:
-            return tuple(dict.fromkeys(known))[:_MOST_SUGGESTIONS]
-
-        import difflib  # only ever needed for an error
-
-        typed = _squeezed(text)
-        matches = [self._index[key] for key in difflib.get_close_matches(typed, self._index, n=8, cutoff=0.7)]
-        if len(typed) >= 3:
-            matches += [name for key, name in self._index.items() if key.startswith(typed)]
-        return tuple(dict.fromkeys(matches))[:_MOST_SUGGESTIONS]
-
-
-def _squeezed(text: str) -> str:
-    return names.key(text).replace(" ", "")
+        return tuple(record.name for record in self.search(text, _MOST_SUGGESTIONS))
 
 
 @cache
@@ -342,9 +356,14 @@ def _record(row: object, place: int) -> Mineral:
         synonyms_es=texts("synonyms_es"),
         note=text("note", ""),
         source=text("source"),
+        checked=texts("checked"),
         own=_object(fields.pop("properties", {}), where),
     )
     fields.pop("parent", None)
+    if (mineral.source == UNVERIFIED) != (not mineral.checked):
+        raise KnowledgeBaseError(f"{where}: 'checked' names what was compared with the source, where there is one")
+    if unknown := [one for one in mineral.checked if one not in Properties.__dataclass_fields__]:
+        raise KnowledgeBaseError(f"{where}: 'checked' has {unknown[0]!r}, which is no property")
     if fields:
         raise KnowledgeBaseError(f"{where}: unknown field {sorted(fields)[0]!r}")
     return mineral

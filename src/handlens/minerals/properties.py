@@ -112,13 +112,17 @@ def properties_from(stored: Mapping[str, Any]) -> Properties:
 
 
 def inherited(line: Sequence[Properties]) -> Properties:
-    """The properties of the first of `line`, each that is None taken from the next one that has it."""
-    return Properties(
-        **{
-            name: next((value for one in line if (value := getattr(one, name)) is not None), None)
-            for name in Properties.__dataclass_fields__
-        }
-    )
+    """The properties of the first of `line`, each that is None taken from the next one that has it.
+
+    Colours of a fluorescence are not taken over by one that has none.
+    """
+    found = {
+        name: next((value for one in line if (value := getattr(one, name)) is not None), None)
+        for name in Properties.__dataclass_fields__
+    }
+    if found["fluorescence"] == "none":
+        found["fluorescence_colours"] = None
+    return Properties(**found)
 
 
 def _read(name: str, value: Any) -> Any:

@@ -15,9 +15,11 @@ from handlens.service.headers import SecurityHeadersMiddleware
 from handlens.service.health import health_router
 from handlens.service.identify import identify_router
 from handlens.service.inference import Inference
+from handlens.service.minerals import minerals_router
 from handlens.service.pages import pages_router
 from handlens.service.predict import predict_router
 from handlens.service.problems import install_problem_handlers
+from handlens.service.reweigh import reweigh_router
 from handlens.service.schemas import ProblemDocument
 from handlens.service.settings import Settings
 
@@ -45,8 +47,10 @@ def create_app(identifier: Identifier, settings: Settings = Settings()) -> FastA
     )
     inference = Inference(identifier, settings.max_concurrent)
     app.include_router(identify_router(inference, settings))
+    app.include_router(reweigh_router(inference))
     app.include_router(predict_router(inference))
     app.include_router(catalogue_router(identifier))
+    app.include_router(minerals_router(identifier.minerals))  # after /v1/minerals/names
     app.include_router(health_router(inference))
     app.include_router(pages_router(lambda: app.openapi()))
     install_problem_handlers(app)
