@@ -264,5 +264,5 @@ def test_parameters_come_first_and_write_below_runs(name: str, folder: Path, mon
     assert space["OUT"] == ROOT / "runs" / "notebooks" / name.replace("_", "-")
     assert space["AMONG"] == "origin-ten"
     given = space["PHOTOS" if name == "viewing_data" else "SOURCE"]
-    assert (ROOT.parent / "shared") in given.resolve().parents
+    assert (ROOT.parent / "shared").resolve() in given.resolve().parents
     assert "/runs/" in (ROOT / ".gitignore").read_text().splitlines()

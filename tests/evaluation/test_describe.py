@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from evaluation.drawn_predictions import held_out_of, well_calibrated
+from handlens.answerer import Answerer
 from handlens.bundle import Bundle
 from handlens.decision import softmax
 from handlens.evaluation.describe import at_species, describe, restricted, species_of
 from handlens.evaluation.protocol import HeldOut
-from handlens.identifier import Identifier
 from handlens.minerals import KnowledgeBase
 
 MINERALS = KnowledgeBase.load()
@@ -101,23 +101,18 @@ def test_restricted_keeps_photos_and_columns_of_the_labels() -> None:
         )
 
 
-class Arithmetic(Identifier):
-    """An Identifier without a network: only what it makes of logits."""
+def arithmetic(labels: tuple[str, ...], temperature: float) -> Answerer:
+    """What an Identifier makes of logits, without a network."""
+    from handlens.bundle import Thresholds
 
-    def __init__(self, labels: tuple[str, ...], temperature: float) -> None:
-        from handlens.bundle import Thresholds
-        from handlens.decision import Taxonomy
-
-        fields: dict[str, Any] = {
-            "labels": labels,
-            "temperature": temperature,
-            "name": "none",
-            "set_quantile": 0.9,
-            "thresholds": Thresholds(0.5, 0.5, 0.5),
-        }
-        self.bundle = cast(Bundle, type("Fields", (), fields)())
-        self.minerals = MINERALS
-        self.taxonomy = Taxonomy.of(labels, MINERALS)
+    fields: dict[str, Any] = {
+        "labels": labels,
+        "temperature": temperature,
+        "name": "none",
+        "set_quantile": 0.9,
+        "thresholds": Thresholds(0.5, 0.5, 0.5),
+    }
+    return Answerer(cast(Bundle, type("Fields", (), fields)()))
 
 
 def test_restricted_is_what_among_answers() -> None:
@@ -125,7 +120,7 @@ def test_restricted_is_what_among_answers() -> None:
     names = ["quartz", "agate", "calcite"]
     part = restricted(found, names)
     for row, place in enumerate(part.places):
-        serving = Arithmetic(found.labels, float(found.temperatures[place]))
+        serving = arithmetic(found.labels, float(found.temperatures[place]))
         chosen = serving.label_indices(names)
         answer = serving.answer("photo", found.logits[place], top=3, chosen=chosen)
         expected = {candidate.name: candidate.probability for candidate in answer.candidates}

@@ -472,8 +472,8 @@ def test_no_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
-        (["--network", "lite9"], 1),
-        (["--network", "lite1"], 1),
+        (["--network", "lite9"], 2),
+        (["--network", "lite1"], 2),
         (["--strength", "0"], 2),
         (["--strength", "nan"], 2),
     ],

@@ -208,7 +208,7 @@ def load_run(folder: Path) -> Run:
         return Run(folder, Path(record["source"]), settings, tuple(record["labels"]), record)
     except OSError:
         raise BadRunError(f"{folder}: there is no finished training run here") from None
-    except (ValueError, KeyError, TypeError, HandlensError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, HandlensError) as error:
         raise BadRunError(f"{folder}: {RUN_FILE} cannot be read: {error!r}") from error
 
 
