@@ -46,8 +46,6 @@ ORIGIN_TEN: Final = (
 """The ten labels of the project this one began as, reserved under the name `origin-ten`."""
 _SURE: Final = 0.8
 """From this probability of the decision on no further test is advised."""
-_SHOWN_HAZARD: Final = 0.05
-"""The least probability of a candidate whose hazards are told."""
 _LEAST_SCORE: Final = 1e-300
 """In place of a probability of 0, which has no logarithm."""
 _LANGUAGES: Final = get_args(Language)
@@ -194,7 +192,7 @@ class Answerer:
         return Suggestion(best.test, next_test_text(best, self.minerals, lang))
 
     def _hazards(self, decision: Decision, candidates: Sequence[Candidate]) -> tuple[Hazard, ...]:
-        shown = [decision.name, *(one.name for one in candidates if one.probability >= _SHOWN_HAZARD)]
+        shown = [decision.name, *(one.name for one in candidates)]  # a name is not shown without its warning
         known = {name: self.minerals.properties(name).hazards for name in shown if name in self.minerals}
         return tuple(Hazard(name, hazards) for name, hazards in known.items() if hazards)
 
