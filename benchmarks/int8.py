@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import statistics
 import sys
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from handlens.evaluation.evaluate import STRANGERS, machine
 from handlens.evaluation.metrics import balanced_accuracy
+from handlens.evaluation.paired import paired_difference
 from handlens.evaluation.protocol import photographer_folds
 from handlens.onnx_session import cpu_session
 from handlens.training.classifier import as_onnx, one_view_classifier
@@ -48,10 +48,11 @@ def main() -> int:
     data = read_picture_split(run.source, ("train",), run.settings, run.folder, quiet=True)
     print(f"{machine()}; {run.settings.network}, {len(run.labels)} labels, {STRANGERS}")
     found = {"float32": [], "int8": []}
-    truth, graphs = [], {}
+    truth, groups, graphs = [], [], {}
     for fold in np.unique(photographer_folds(data.samples)):
         judged, graphs, labels = of_fold(run, data, fold)
         truth.append(label_columns(data.at(judged), run.labels))
+        groups.append(np.array([sample.group for sample in data.at(judged)]))
         for name, graph in graphs.items():
             answers = np.array([run.labels.index(label) for label in labels])
             found[name].append(answers[answered(graph, data.pictures.at(judged))])
@@ -60,6 +61,7 @@ def main() -> int:
     right = {name: np.concatenate(parts) == true for name, parts in found.items()}
     times = milliseconds(graphs, data.pictures.at(np.arange(min(64, len(data.pictures)))), options.rounds)
     lost, won = int((right["float32"] & ~right["int8"]).sum()), int((~right["float32"] & right["int8"]).sum())
+    difference = paired_difference(right["float32"], right["int8"], np.concatenate(groups))
     figures = {
         "machine": machine(),
         "photos": len(true),
@@ -70,7 +72,8 @@ def main() -> int:
         "only_float32_right": lost,
         "only_int8_right": won,
         "same_answer": round(float(np.mean(np.concatenate(found["float32"]) == np.concatenate(found["int8"]))), 4),
-        "p_of_difference": round(mcnemar(lost, won), 3),
+        "lost": round(difference.share, 4),
+        "lost_interval": [round(difference.low, 4), round(difference.high, 4)],
         "bytes": {name: len(graph) for name, graph in graphs.items()},
         "size_ratio": round(len(graphs["int8"]) / len(graphs["float32"]), 3),
         "milliseconds": {name: round(value, 2) for name, value in times.items()},
@@ -114,12 +117,6 @@ def milliseconds(graphs: dict[str, bytes], pictures: NDArray[np.uint8], rounds: 
                 if number:
                     spent[name].append(1000 * (time.perf_counter() - start))
     return {name: statistics.median(found) for name, found in spent.items()}
-
-
-def mcnemar(lost: int, won: int) -> float:
-    """Two-sided exact p of the photos that only one of the two names rightly. Source: Q. McNemar (1947), sign test."""
-    count, least = lost + won, min(lost, won)
-    return min(1.0, 2 * sum(math.comb(count, k) for k in range(least + 1)) / 2**count) if count else 1.0
 
 
 if __name__ == "__main__":

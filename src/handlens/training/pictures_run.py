@@ -33,7 +33,16 @@ from handlens.training.samples import BadSamplesError, Sample, read_samples
 MASKED: Final = "origin-mask"
 _LONGEST: Final = 40
 
-__all__ = ["MASKED", "PictureData", "fit_run", "fold_folder", "read_picture_split", "run_network", "safe_name"]
+__all__ = [
+    "MASKED",
+    "PictureData",
+    "check_labels",
+    "fit_run",
+    "fold_folder",
+    "read_picture_split",
+    "run_network",
+    "safe_name",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,15 @@ def _for_training(source: Path, samples: Sequence[Sample], settings: FitSettings
     return settings.but(picture="view")
 
 
+def check_labels(source: Path, data: PictureData, settings: FitSettings) -> None:
+    """Raises BadSamplesError for a label of the settings without a readable photo, and for fewer than two labels."""
+    labels = sorted({data.samples[place].label for place in data.places(settings)})
+    if lost := sorted(set(settings.labels) - set(labels)):
+        raise BadSamplesError(f"{source}: there is no readable photo of {lost[0]!r}")
+    if len(labels) < 2:
+        raise BadSamplesError(f"a classifier needs two labels or more; here is {' '.join(labels) or 'none'}")
+
+
 def fit_run(source: Path, folder: Path, settings: FitSettings, *, quiet: bool = False) -> Run:
     """Trains a network on the split "train" of `source` (a manifest or class folders) and writes the run.
 
@@ -139,11 +157,7 @@ def fit_run(source: Path, folder: Path, settings: FitSettings, *, quiet: bool = 
     except OSError as error:
         raise UsageError(f"{folder}: cannot be the folder of a run: {error.strerror}") from error
     data = read_picture_split(source, ("train", VALIDATION), settings, folder, quiet=quiet)
-    labels = sorted({data.samples[place].label for place in data.places(settings)})
-    if lost := sorted(set(settings.labels) - set(labels)):
-        raise BadSamplesError(f"{source}: there is no readable photo of {lost[0]!r}")
-    if len(labels) < 2:
-        raise BadSamplesError(f"a classifier needs two labels or more; here is {' '.join(labels) or 'none'}")
+    check_labels(source, data, settings)
     train, valid = split_places(data.samples, settings)
     done = fit(folder, data.pictures, train, valid, settings, quiet=quiet)
     trained = [sample for sample in data.at(data.places(settings)) if sample.split == "train"]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from handlens.errors import UsageError
 from handlens.training.fitting.settings import FitSettings
-from handlens.training.pictures_run import PictureData, read_picture_split
-from handlens.training.samples import BadSamplesError
+from handlens.training.pictures_run import PictureData, check_labels, read_picture_split
 
 __all__ = ["folder_of_series", "series_pictures"]
 
@@ -30,9 +29,5 @@ def series_pictures(
     Raises BadSamplesError for a label without a readable photo and for fewer than two labels, BadRunError for no photo.
     """
     data = read_picture_split(source, splits, settings, folder, quiet=quiet)
-    labels = sorted({sample.label for sample in data.at(data.places(settings))})
-    if lost := sorted(set(settings.labels) - set(labels)):
-        raise BadSamplesError(f"{source}: there is no readable photo of {lost[0]!r}")
-    if len(labels) < 2:
-        raise BadSamplesError(f"a classifier needs two labels or more; here is {' '.join(labels) or 'none'}")
+    check_labels(source, data, settings)
     return data
