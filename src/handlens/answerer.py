@@ -128,7 +128,9 @@ class Answerer:
             # Weighing what was cut is cutting what was weighed, without losing what is tiny.
             restricted = weighed if chosen is None else field_evidence.weigh(probabilities, evidence)
             everything, probabilities, kept = weighed.probabilities, restricted.probabilities, weighed.kept
-            contradictions = tuple(one for one in weighed.contradictions if labels.index(one.mineral) in allowed)
+            contradictions = tuple(
+                self._told(one, lang) for one in weighed.contradictions if labels.index(one.mineral) in allowed
+            )
         order = sorted(allowed, key=lambda index: -probabilities[index])
         members = [index for index in prediction_set(everything, self.bundle.set_quantile) if index in allowed]
         decision = decide(probabilities * kept, self.taxonomy, self.bundle.thresholds)
@@ -177,6 +179,11 @@ class Answerer:
                 advice.prepare()
                 self._made = field_evidence, advice
         return self._made
+
+    def _told(self, contradiction: Contradiction, lang: Language) -> Contradiction:
+        from handlens.contradiction_text import told
+
+        return told(contradiction, self.minerals, lang)
 
     def _next_test(
         self, decision: Decision, probabilities: NDArray[np.float64], evidence: Evidence | None, lang: Language

@@ -168,16 +168,18 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """An observation that does not fit a mineral which the photo speaks for."""
+    """An observation that does not fit a mineral which the photo speaks for; `text`: the same in a sentence, where one
+    was made (see `contradiction_text`).
+    """
 
     test: str
     observed: str
     mineral: str
+    text: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """By name, for JSON, with a sentence."""
-        text = f"{self.test} {self.observed} does not fit {self.mineral}"
-        return {"test": self.test, "observed": self.observed, "mineral": self.mineral, "text": text}
+        """By name, for JSON."""
+        return {"test": self.test, "observed": self.observed, "mineral": self.mineral, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import Final, TextIO
 
 from handlens.decision import UNKNOWN
 from handlens.identifier import Identification
 from handlens.minerals import KnowledgeBase, Language
-from handlens.minerals.words import TEXTS, WARNINGS
+from handlens.minerals.words import WARNINGS
 from handlens.photo import PhotoError
 from handlens.safe_text import terminal
-
-if TYPE_CHECKING:
-    from handlens.evidence import Contradiction
 
 __all__ = ["Outcome", "Writer", "table"]
 
@@ -31,7 +28,6 @@ _WORDS: Final = {
         "set": "90 % sure it is one of",
         "none": "90 % sure it is none of these",
         "other": "others",
-        "misfit": "does not fit",
         "hazard": "warning",
         "error": "not read",
         "caution": "Not for food, medicine, valuation or asbestos clearance.",
@@ -45,38 +41,12 @@ _WORDS: Final = {
         "set": "con un 90 % de seguridad es uno de",
         "none": "con un 90 % de seguridad no es ninguno de estos",
         "other": "otros",
-        "misfit": "no concuerda con",
         "hazard": "aviso",
         "error": "no leída",
         "caution": "No sirve para alimentos, medicina, tasación ni descartar amianto.",
     },
 }
-_TESTS_ES: Final = {
-    "hardness": "dureza",
-    "streak": "raya",
-    "gravity": "densidad relativa",
-    "lustre": "brillo",
-    "transparency": "transparencia",
-    "cleavage": "exfoliación",
-    "magnet": "imán",
-    "acid": "ácido",
-    "fluorescence": "fluorescencia",
-    "heft": "peso",
-    "nail": "uña",
-    "coin": "moneda",
-    "knife": "navaja",
-    "glass": "vidrio",
-    "file": "lima",
-}
 _SHOWN_IN_SET: Final = 8
-
-
-def _observed_es(one: Contradiction) -> str:
-    observed = one.observed
-    # The words of the other tests are answers, not adjectives: they stay as they were typed.
-    if one.test in ("streak", "lustre", "transparency") and observed in TEXTS[one.test]:
-        observed = TEXTS[one.test][observed]["es"]
-    return f"{_TESTS_ES[one.test]} {observed}"
 
 
 def table(minerals: KnowledgeBase, language: Language) -> Writer:
@@ -105,8 +75,7 @@ def table(minerals: KnowledgeBase, language: Language) -> Writer:
 
     def remarks(answer: Identification) -> Iterable[str]:
         for one in answer.contradictions:
-            observed = f"{one.test} {one.observed}" if language == "en" else _observed_es(one)
-            yield f"{observed} {words['misfit']} {shown(one.mineral)}"
+            yield terminal(one.text)
         if answer.next_test is not None:
             yield terminal(answer.next_test.text)
         for hazard in answer.hazards:
