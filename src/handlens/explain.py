@@ -5,8 +5,8 @@ Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import astuple, dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ _FLOOR: Final = 1e-12
 _COLD: Final = np.array([35.0, 95.0, 215.0])
 _WARM: Final = np.array([235.0, 60.0, 25.0])
 _STRONGEST: Final = 0.65
+_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,24 @@ class Explanation:
 
     A cell's heat is the mean fall of the label's log-probability when a window over it is covered: positive where the
     photo speaks for the label, negative where it speaks against it. A bundle with the origin's mask looks at the centre
-    square, and its background has no heat.
+    square, and its background has no heat. `box`: where in the upright, rotated photo that is, in its pixels; None
+    where nobody told.
     """
 
     rgb: NDArray[np.uint8]
     label: str
     probability: float
     heat: NDArray[np.float64]
+    box: Crop | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the pixels, for JSON: numbers rounded to 6 decimals, `box` as [x, y, width, height]."""
+        return {
+            "label": self.label,
+            "probability": round(self.probability, _DIGITS),
+            "box": None if self.box is None else list(astuple(self.box)),
+            "heat": [[round(one, _DIGITS) for one in row] for row in self.heat.tolist()],
+        }
 
 
 def explain(
@@ -52,7 +64,8 @@ def explain(
     Takes 64 passes of the network. Errors are those of `Identifier.identify`.
     """
     preprocessing = identifier.bundle.preprocessing
-    rgb = read_photo(photo, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side).rgb
+    read = read_photo(photo, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
+    rgb = read.rgb
     masked = preprocessing.mask == "origin"
     # A cover on the photo would have outlines of its own, and be specimen to the mask: it is put on the masked view,
     # and is background there.
@@ -70,8 +83,10 @@ def explain(
             fall = float(np.log(whole[place] + _FLOOR) - np.log(left_over + _FLOOR))
             heat[top : top + _WINDOW, left : left + _WINDOW] += fall
             count[top : top + _WINDOW, left : left + _WINDOW] += 1
-    shown = _centre_square(rgb) if masked else rgb
-    return Explanation(shown, identifier.bundle.labels[place], float(whole[place]), heat / count)
+    shown, box = rgb, crop or Crop(0, 0, read.width, read.height)
+    if masked:
+        shown, box = _centre_square(rgb), _centre_box(box)
+    return Explanation(shown, identifier.bundle.labels[place], float(whole[place]), heat / count, box)
 
 
 def overlay(explanation: Explanation) -> Image.Image:
@@ -106,6 +121,11 @@ def _centre_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return rgb[top : top + side, left : left + side]
+
+
+def _centre_box(box: Crop) -> Crop:
+    side = min(box.width, box.height)
+    return Crop(box.x + (box.width - side) // 2, box.y + (box.height - side) // 2, side, side)
 
 
 def _place(identifier: Identifier, label: str) -> int:

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from bundles import MASKED_PREPROCESSING, write_bundle
 from handlens.evidence import Evidence
+from handlens.explain import explain
 from handlens.field_tests import CHOICES
 from handlens.identifier import Identification, Identifier
 from handlens.photo import Crop
+from handlens.service import create_app
 from handlens.service.forms import photo_name
 from handlens.service.schemas import IdentificationDocument
-from service.running import JPEG, check_problem, drawn, encoded
+from service.running import JPEG, check_problem, client_of, drawn, encoded
 
 COLOURS = [(150, 60, 170), (20, 140, 70), (200, 160, 60), (30, 60, 190), (235, 235, 240)]
 
@@ -127,6 +131,50 @@ def test_scores_are_those_of_every_label_before_the_evidence(client: httpx.Clien
     assert answer == post(client, fields={"hardness": "3", "among": "quartz,calcite", "top": "1"}).json()
 
 
+CROPPED = {"crop": "20,100,180,140", "rotate": "-90"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "box"), [({}, [0, 0, 320, 240]), ({"rotate": "90"}, [0, 0, 240, 320]), (CROPPED, [20, 100, 180, 140])]
+)
+def test_the_answer_is_explained_where_asked_for(tiny: Identifier, fields: dict[str, str], box: list[int]) -> None:
+    crop, rotate = (Crop.parse(fields["crop"]) if "crop" in fields else None), int(fields.get("rotate", 0))
+    with client_of(create_app(tiny)) as client:
+        answer = post(client, fields=fields | {"explain": "1"}).json()
+        IdentificationDocument.model_validate(answer)
+        found = answer.pop("explanation")
+        assert answer == post(client, fields=fields | {"explain": "0"}).json()
+    expected = explain(tiny, JPEG, crop=crop, rotate=rotate)
+    assert found["label"] == expected.label == answer["candidates"][0]["name"]
+    assert found["probability"] == pytest.approx(expected.probability, abs=1e-6)
+    assert found["box"] == box
+    assert np.asarray(found["heat"]) == pytest.approx(expected.heat, abs=1e-6)
+    assert np.asarray(found["heat"]).shape == (10, 10)
+
+
+def test_what_is_explained_is_the_first_candidate_after_the_evidence(tiny: Identifier) -> None:
+    with client_of(create_app(tiny)) as client:
+        answer = post(client, fields={"explain": "1", "hardness": "3", "test": "acid=vigorous"}).json()
+    assert answer["candidates"][0]["name"] == "calcite"
+    assert explain(tiny, JPEG).label != "calcite"
+    found = answer["explanation"]
+    assert found["label"] == "calcite"
+    assert np.asarray(found["heat"]) == pytest.approx(explain(tiny, JPEG, label="calcite").heat, abs=1e-6)
+
+
+def test_several_photos_are_not_explained(client: httpx.Client) -> None:
+    files = [("photos", ("a.jpg", JPEG)), ("photos", ("b.jpg", JPEG))]
+    assert "2" in check_problem(client.post("/v1/identify", files=files, data={"explain": "1"}), 422, "bad-request")
+
+
+def test_with_the_mask_of_the_origin_the_centre_square_is_explained(tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="OpenCV is not installed")
+    masked = Identifier.load(write_bundle(tmp_path / "masked", preprocessing=MASKED_PREPROCESSING), threads=1)
+    with client_of(create_app(masked)) as client:
+        assert post(client, fields={"explain": "1"}).json()["explanation"]["box"] == [40, 0, 240, 240]
+        assert post(client, fields=CROPPED | {"explain": "1"}).json()["explanation"]["box"] == [40, 100, 140, 140]
+
+
 def test_blank_fields_count_as_not_given(client: httpx.Client, identifier: Identifier) -> None:
     same(
         post(
@@ -221,6 +269,7 @@ WRONG_FIELDS: list[tuple[dict[str, str], int, str, str | None]] = [
     ({"test": "smell=garlic"}, 422, "bad-evidence", None),
     ({"lang": "fr"}, 422, "bad-request", None),
     ({"scores": "yes"}, 422, "bad-request", None),
+    ({"explain": "2"}, 422, "bad-request", None),
     ({"same-specimen": "1"}, 422, "bad-request", None),
     ({"top": "3" * 20_000}, 422, "bad-request", None),
     ({f"field{index}": "x" for index in range(30)}, 422, "bad-request", None),

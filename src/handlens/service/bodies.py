@@ -71,13 +71,20 @@ IDENTIFY_FORM: Final[dict[str, Any]] = {
                             "type": "string",
                             "enum": ["en", "es"],
                             "default": "en",
-                            "description": "Language of the sentence that advises the next test.",
+                            "description": "Language of the sentences in the answer.",
                         },
                         "scores": {
                             "type": "string",
                             "enum": ["0", "1"],
                             "default": "0",
                             "description": "1: also give every label's score, for /v1/reweigh.",
+                        },
+                        "explain": {
+                            "type": "string",
+                            "enum": ["0", "1"],
+                            "default": "0",
+                            "description": "1: also give the heat map of the first candidate. Of one photo only; "
+                            "takes about 60 times as long.",
                         },
                         "among": {
                             "type": "string",

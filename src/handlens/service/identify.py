@@ -1,4 +1,8 @@
-"""`POST /v1/identify`: the photos of one specimen, and evidence → the same object as every other door."""
+"""`POST /v1/identify`: the photos of one specimen, and evidence → the same object as every other door.
+
+Two keys are added where they are asked for: the scores of all labels, from which `/v1/reweigh` weighs anew, and the
+heat map of a single photo.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from handlens.explain import explain
 from handlens.identifier import Identifier
 from handlens.service.bodies import IDENTIFY_FORM
 from handlens.service.forms import IdentifyForm, read_identify_form
@@ -43,12 +48,17 @@ def identify_router(inference: Inference, settings: Settings) -> APIRouter:
 def _answer(identifier: Identifier, form: IdentifyForm) -> dict[str, Any]:
     chosen = identifier.label_indices(form.among)
     names, logits = identifier.fused(form.photos, crop=form.crop, rotate=form.rotate, name=form.names)
-    answer = identifier.answer(
-        names, logits, top=form.top, chosen=chosen, evidence=form.evidence, lang=form.lang
-    ).as_dict()
+    found = identifier.answer(names, logits, top=form.top, chosen=chosen, evidence=form.evidence, lang=form.lang)
+    answer = found.as_dict()
     if form.scores:
         scores = identifier.probabilities(logits).tolist()
         answer["scores"] = {
             label: float(f"{score:.{_DIGITS}g}") for label, score in zip(identifier.bundle.labels, scores, strict=True)
         }
+    if form.explain:
+        # Of the first candidate, which evidence and `among` may have put before the photo's own first label.
+        best = found.candidates[0].name
+        answer["explanation"] = explain(
+            identifier, form.photos[0], label=best, crop=form.crop, rotate=form.rotate
+        ).as_dict()
     return answer

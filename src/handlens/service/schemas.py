@@ -48,7 +48,7 @@ class ContradictionDocument(_Document):
     test: str
     observed: str
     mineral: str
-    text: str = Field(description="The same in an English sentence.")
+    text: str = Field(description="The same in a sentence, in the language asked for.")
 
 
 class NextTestDocument(_Document):
@@ -63,6 +63,22 @@ class HazardDocument(_Document):
 
     mineral: str
     hazards: list[str]
+
+
+class ExplanationDocument(_Document):
+    """Which part of the photo the first candidate rests on."""
+
+    label: str
+    probability: float = Field(ge=0, le=1, description="Of the label by the photo alone.")
+    box: list[int] = Field(
+        min_length=4,
+        max_length=4,
+        description="The part that was looked at: x, y, width, height in pixels of the upright, rotated photo.",
+    )
+    heat: list[list[float]] = Field(
+        description="10 rows of 10 cells over the box: by how much the logarithm of the probability falls when the "
+        "cell is covered. Above 0: speaks for the label; below: against it."
+    )
 
 
 class IdentificationDocument(_Document):
@@ -99,6 +115,7 @@ class IdentificationDocument(_Document):
     scores: dict[str, float] | None = Field(
         default=None, description="Where asked for: the probability of every label before any evidence."
     )
+    explanation: ExplanationDocument | None = Field(default=None, description="Where asked for, of one photo.")
 
 
 class ProblemDocument(_Document):

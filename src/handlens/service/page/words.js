@@ -1,101 +1,16 @@
-// Every text of the page, in English and Spanish. Names of minerals come from the server.
+// The texts of the page, by language.
 
-export const WORDS = {
-  en: {
-    title: "Which mineral is this?",
-    lead: "Give a photo of one hand specimen: sharp, in daylight, close enough to fill the frame.",
-    language: "Language",
-    photo: "Photo",
-    answer: "Answer",
-    drop: "Drop a photo here, or paste one",
-    choose: "Choose a photo",
-    another: "Choose another photo",
-    camera: "Take a photo",
-    privacy: "The photo is sent to this server only. It is not stored.",
-    previewAlt: (name) => `The chosen photo, ${name}`,
-    noPreview: "This browser cannot show photos of this kind. It is identified all the same.",
-    loading: "Looking at the photo…",
-    retry: "Try again",
-    offlineBanner: "You are offline. A photo can be identified when the connection is back.",
-    ranks: { variety: "Variety", species: "Species", group: "Group", unknown: "No answer" },
-    unknown: "Unknown",
-    likely: (percent) => `${percent} likely`,
-    sum: (name) => `The likelihood of ${name} is the sum over all its kinds that the model knows.`,
-    unknownText: (percent) =>
-      `No name is likely enough to be given: even the best one would be wrong with a likelihood of ${percent}. ` +
-      "It may be a mineral that the model does not know, a rock of several minerals, or a photo that does not " +
-      "show enough. One specimen, in focus, in daylight and without other things around it helps.",
-    candidates: "What it may be",
-    set: (names, one) => (one ? `With 90 % confidence it is ${names}.` : `With 90 % confidence it is one of: ${names}.`),
-    more: (count) => `${count} others`,
-    details: "Details",
-    unknownScore: "Unknown score (0 to 1)",
-    model: "Model",
-    warning: "Not for food, medicine, valuation or asbestos clearance.",
-    docs: "Programming interface",
-    errors: {
-      "empty-file": ["The file is empty", "There is nothing in it. Choose another one."],
-      "not-an-image": ["This is not a photo", "The file holds something else, whatever its name says. Choose a photo."],
-      "unsupported-format": ["A format that cannot be read", "Save the photo as JPEG or PNG and try that one."],
-      "truncated-image": ["The photo is cut short", "The file ends before the picture does. Copy or download it again."],
-      "corrupt-image": ["The photo is damaged", "Its data cannot be decoded. Copy or download it again."],
-      "image-too-large": ["The photo is too large", "Make it smaller: 25 MB and 64 megapixels are the most."],
-      "image-too-small": ["The photo is too small", "It has too few pixels to show a specimen. Choose a larger one."],
-      "internal-error": ["Something failed on the server", "It is not your photo's fault. Try again in a moment."],
-      "not-ready": ["The server is not ready", "Try again in a moment."],
-      "no-file": ["There was no photo in that", "Drop or paste the file of a photo, or the picture itself."],
-      "no-answer": ["The server cannot be reached", "Check the connection, then try again."],
-      other: ["The photo could not be identified", "Try again, or choose another photo."],
-    },
-  },
-  es: {
-    title: "¿Qué mineral es este?",
-    lead: "Da una foto de una sola muestra de mano: nítida, con luz de día y tan cerca que llene el encuadre.",
-    language: "Idioma",
-    photo: "Foto",
-    answer: "Respuesta",
-    drop: "Suelta o pega aquí una foto",
-    choose: "Elegir una foto",
-    another: "Elegir otra foto",
-    camera: "Hacer una foto",
-    privacy: "La foto se envía solo a este servidor y no se guarda.",
-    previewAlt: (name) => `La foto elegida, ${name}`,
-    noPreview: "Este navegador no puede mostrar fotos de este tipo, pero se identifica igualmente.",
-    loading: "Mirando la foto…",
-    retry: "Intentar de nuevo",
-    offlineBanner: "No hay conexión. La foto se podrá identificar cuando vuelva.",
-    ranks: { variety: "Variedad", species: "Especie", group: "Grupo", unknown: "Sin respuesta" },
-    unknown: "Desconocido",
-    likely: (percent) => `Probabilidad: ${percent}`,
-    sum: (name) => `La probabilidad de ${name} es la suma de todas sus clases que el modelo conoce.`,
-    unknownText: (percent) =>
-      "Ningún nombre es bastante probable: incluso el mejor sería erróneo con una probabilidad del " +
-      `${percent}. Puede ser un mineral que el modelo no conoce, una roca de varios minerales o una foto que no ` +
-      "muestra lo suficiente. Ayuda una sola muestra, enfocada, con luz de día y sin otras cosas alrededor.",
-    candidates: "Qué puede ser",
-    set: (names, one) => (one ? `Con un 90 % de confianza es ${names}.` : `Con un 90 % de confianza es uno de estos: ${names}.`),
-    more: (count) => `otros ${count}`,
-    details: "Detalles",
-    unknownScore: "Índice de desconocido (0 a 1)",
-    model: "Modelo",
-    warning: "No sirve para alimentos, medicina, tasaciones ni para descartar amianto.",
-    docs: "Interfaz de programación",
-    errors: {
-      "empty-file": ["El archivo está vacío", "No contiene nada. Elige otro."],
-      "not-an-image": ["Esto no es una foto", "El archivo contiene otra cosa, diga lo que diga su nombre. Elige una foto."],
-      "unsupported-format": ["Un formato que no se puede leer", "Guarda la foto como JPEG o PNG e inténtalo con ella."],
-      "truncated-image": ["La foto está cortada", "El archivo acaba antes que la imagen. Cópialo o descárgalo otra vez."],
-      "corrupt-image": ["La foto está dañada", "Sus datos no se pueden descodificar. Cópiala o descárgala otra vez."],
-      "image-too-large": ["La foto es demasiado grande", "Redúcela: el máximo son 25 MB y 64 megapíxeles."],
-      "image-too-small": ["La foto es demasiado pequeña", "Tiene muy pocos píxeles para mostrar una muestra. Elige una mayor."],
-      "internal-error": ["Algo falló en el servidor", "No es culpa de tu foto. Inténtalo de nuevo en un momento."],
-      "not-ready": ["El servidor no está listo", "Inténtalo de nuevo en un momento."],
-      "no-file": ["Ahí no había ninguna foto", "Suelta o pega el archivo de una foto, o la propia imagen."],
-      "no-answer": ["No se llega al servidor", "Comprueba la conexión e inténtalo de nuevo."],
-      other: ["No se pudo identificar la foto", "Inténtalo de nuevo o elige otra foto."],
-    },
-  },
-};
+import { EN } from "./words-en.js";
+import { ES } from "./words-es.js";
+
+export const WORDS = { en: EN, es: ES };
 
 // Codes that mean the same to the person in front of the page.
-export const SAME_WORDS = { "body-too-large": "image-too-large", "request-timeout": "no-answer" };
+export const SAME_WORDS = {
+  "bad-rotation": "bad-crop",
+  forbidden: "unauthorised",
+  overloaded: "busy",
+  "request-timeout": "busy",
+  "slow-body": "no-answer",
+  "too-many-requests": "busy",
+};
