@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
 import socket
 import threading
@@ -13,14 +14,23 @@ import httpx
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
+from numpy.typing import NDArray
 from PIL import Image
+from starlette.types import ASGIApp
+
+from handlens.bundle import Bundle
+from handlens.identifier import Identifier
+from handlens.model import Scores
+from handlens.service.connection import ServiceConfig
+from handlens.service.settings import Settings
 
 
 @contextlib.contextmanager
-def running(app: FastAPI) -> Iterator[str]:
-    """Serves `app` with uvicorn on a free port; gives the base address."""
+def running(app: ASGIApp, settings: Settings = Settings()) -> Iterator[str]:  # noqa: B008 - frozen
+    """Serves `app` as `serve` does, on a free port; gives the base address. `settings`: those of its connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=2)
+        connections = settings.model_copy(update={"shutdown_timeout": 2})
+        config = ServiceConfig(app, connections, log_level="critical")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -37,10 +47,60 @@ def running(app: FastAPI) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def client_of(app: FastAPI) -> Iterator[httpx.Client]:
+def client_of(app: FastAPI, settings: Settings = Settings()) -> Iterator[httpx.Client]:  # noqa: B008 - frozen
     """A client of a server that runs `app`."""
-    with running(app) as address, httpx.Client(base_url=address, timeout=60) as client:
+    with running(app, settings) as address, httpx.Client(base_url=address, timeout=60) as client:
         yield client
+
+
+class HeldIdentifier(Identifier):
+    """An identifier whose network waits with each photo until it may `go_on`; `begun` is released at each."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle, threads=1)
+        self.begun = threading.Semaphore(0)
+        self.go_on = threading.Event()
+        self.photos = 0
+
+    def score(self, views: NDArray[np.uint8]) -> Scores:
+        self.photos += 1
+        self.begun.release()
+        assert self.go_on.wait(60)
+        return super().score(views)
+
+
+def connected(address: str, timeout: float = 30) -> socket.socket:
+    """A bare connection to the server at `address`."""
+    url = httpx.URL(address)
+    return socket.create_connection((url.host, url.port or 0), timeout=timeout)
+
+
+def read_answer(connection: socket.socket) -> httpx.Response:
+    """The next answer on a bare connection."""
+    raw = http.client.HTTPResponse(connection)
+    raw.begin()
+    return httpx.Response(raw.status, headers=raw.getheaders(), content=raw.read())
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the server closes the connection without another word, before the connection's timeout."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def metric(client: httpx.Client, name: str) -> float:
+    """The value of a metric, 0 where it is not there yet; `name` with its labels."""
+    lines = client.get("/metrics").raise_for_status().text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
+
+
+def wait_for_metric(client: httpx.Client, name: str, value: float) -> None:
+    """Asks until a metric has this value."""
+    deadline = time.monotonic() + 30
+    while (seen := metric(client, name)) != value:
+        assert time.monotonic() < deadline, f"{name} is {seen}, not {value}"
 
 
 def drawn(colour: tuple[int, int, int] = (150, 60, 170), size: tuple[int, int] = (320, 240)) -> Image.Image:

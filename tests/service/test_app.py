@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +152,7 @@ def test_a_declared_length_over_the_limit_is_refused_on_any_path(small: httpx.Cl
 def test_a_client_that_reads_only_after_sending_sees_the_answer(identifier: Identifier, header: str) -> None:
     """As browsers may: it fails where the server closes the connection instead of reading on."""
     limit, size = 4 * 2**20, 16 * 2**20
-    head = f"POST /predict/ HTTP/1.1\r\nhost: x\r\n{header.format(size=size)}\r\n\r\n".encode()
+    head = f"POST /predict/ HTTP/1.1\r\nhost: localhost\r\n{header.format(size=size)}\r\n\r\n".encode()
     body = bytes(size) if "length" in header else f"{size:x}\r\n".encode() + bytes(size) + b"\r\n0\r\n\r\n"
     with running(create_app(identifier, Settings(max_body_bytes=limit))) as address:
         url = httpx.URL(address)
@@ -164,7 +163,7 @@ def test_a_client_that_reads_only_after_sending_sees_the_answer(identifier: Iden
 
 def test_a_client_that_waits_to_continue_is_refused_at_once(small: httpx.Client) -> None:
     url = small.base_url
-    head = "POST /predict/ HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 50001\r\n\r\n"
+    head = "POST /predict/ HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 50001\r\n\r\n"
     with socket.create_connection((url.host, url.port or 0), timeout=5) as connection:
         connection.sendall(head.encode())
         assert connection.recv(64).startswith(b"HTTP/1.1 413")
@@ -180,7 +179,7 @@ def test_a_body_at_the_limit_is_accepted(small: httpx.Client) -> None:
 def test_a_stalled_upload_does_not_stop_the_others(client: httpx.Client) -> None:
     url = client.base_url
     with socket.create_connection((url.host, url.port or 0), timeout=5) as connection:
-        connection.sendall(b"POST /predict/ HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+        connection.sendall(b"POST /predict/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{")
         assert client.get("/livez", timeout=5).status_code == 200
         assert client.post("/v1/identify", files={"photos": ("a.jpg", JPEG)}, timeout=20).status_code == 200
 
@@ -207,12 +206,6 @@ def test_the_loop_is_free_while_a_photo_is_worked_on(identifier: Identifier) -> 
         assert answer.result(timeout=30).status_code == 200
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
-def test_a_limit_below_one_is_refused(name: str) -> None:
-    with pytest.raises(UsageError):
-        Settings(**{name: 0})
-
-
 # Documents.
 
 
@@ -222,13 +215,14 @@ def test_openapi_describes_every_route_and_its_problems(client: httpx.Client) ->
     assert {"/v1/identify", "/v1/reweigh", "/predict/", "/v1/minerals/names", "/v1/model"} <= set(paths)
     assert {"/livez", "/readyz"} <= set(paths)
     identify = paths["/v1/identify"]["post"]
-    assert set(identify["responses"]) == {"200", "400", "413", "415", "422"}
+    assert set(identify["responses"]) == {"200", "400", "408", "413", "415", "422", "429", "503"}
     form = identify["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(form["properties"]) == {
-        *("photos", "top", "among", "crop", "rotate", "hardness", "streak", "gravity", "test", "lang", "scores")
+        *("photos", "top", "among", "crop", "rotate", "hardness", "streak", "gravity", "test", "lang", "scores"),
+        "explain",
     }
-    assert set(paths["/v1/reweigh"]["post"]["responses"]) == {"200", "413", "415", "422"}
-    assert set(paths["/predict/"]["post"]["responses"]) == {"200", "400", "413", "422", "501"}
+    assert set(paths["/v1/reweigh"]["post"]["responses"]) == {"200", "408", "413", "415", "422"}
+    assert set(paths["/predict/"]["post"]["responses"]) == {"200", "400", "408", "413", "422", "429", "501", "503"}
     schemas = document["components"]["schemas"]
     problem = identify["responses"]["413"]["content"]["application/problem+json"]
     assert problem["schema"]["$ref"].removeprefix("#/components/schemas/") in schemas
@@ -315,7 +309,7 @@ def test_every_response_carries_the_headers(client: httpx.Client, path: str) -> 
 
 
 def test_serve_says_where_it_listens_and_stops_when_interrupted() -> None:
-    code = "from handlens.service import serve; serve(port=0)"
+    code = "from handlens.service import Settings, serve; serve(Settings(port=0))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout
@@ -328,7 +322,7 @@ def test_serve_says_where_it_listens_and_stops_when_interrupted() -> None:
         assert httpx.post(f"{found[1]}/v1/identify", content=b"--x", headers=form, timeout=20).status_code == 422
         process.terminate()
         out, err = process.communicate(timeout=20)
-        assert (out, err) == ("", "")
+        assert (out, err, process.returncode) == ("", "", 0)
     finally:
         process.kill()
         process.communicate()
@@ -336,7 +330,6 @@ def test_serve_says_where_it_listens_and_stops_when_interrupted() -> None:
 
 def test_serve_refuses_an_address_that_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CannotListenError, match="cannot listen"):
-        serve(port=taken.getsockname()[1])
-    for port in (-1, 70_000):
-        with pytest.raises(CannotListenError):
-            serve(port=port)
+        serve(Settings(port=taken.getsockname()[1]))
+    with pytest.raises(CannotListenError):
+        serve(Settings(host="192.0.2.1"))  # of a network for documentation: no machine has it

@@ -92,7 +92,7 @@ def _examples(body: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[s
         schema = schemas.get(content["schema"].get("$ref", "").rpartition("/")[2], {})
         example = content.get("example", schema.get("example"))
         if example is not None:
-            yield json.dumps(example, indent=2, ensure_ascii=False)
+            yield example if isinstance(example, str) else json.dumps(example, indent=2, ensure_ascii=False)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, str, str]]) -> str:

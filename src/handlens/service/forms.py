@@ -7,6 +7,7 @@ spooled to a file. The limit on the body bounds what that takes.
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -27,7 +28,7 @@ from handlens.service.settings import Settings
 __all__ = ["IdentifyForm", "among_names", "photo_name", "read_identify_form"]
 
 _FIELDS: Final = frozenset(
-    {"photos", "top", "among", "crop", "rotate", "hardness", "streak", "gravity", "test", "lang", "scores"}
+    {"photos", "top", "among", "crop", "rotate", "hardness", "streak", "gravity", "test", "lang", "scores", "explain"}
 )
 _LONGEST_NAME: Final = 150
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,9}")
@@ -35,7 +36,10 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class IdentifyForm:
-    """The photos of one specimen and how to look at them; `scores`: whether every label's score is asked for."""
+    """The photos of one specimen and how to look at them.
+
+    `scores`: whether every label's score is asked for; `explain`: whether the heat map of the one photo is.
+    """
 
     photos: tuple[bytes, ...]
     names: tuple[str, ...]
@@ -46,25 +50,28 @@ class IdentifyForm:
     evidence: Evidence | None
     lang: Language
     scores: bool
+    explain: bool
 
 
 class _MemoryParser(MultiPartParser):
     spool_max_size = 0  # for a SpooledTemporaryFile: never roll over to a file
 
 
-async def read_identify_form(request: Request, settings: Settings) -> IdentifyForm:
-    """Reads and checks the form.
+async def read_identify_form(
+    request: Request, settings: Settings, *, fields: Set[str] = _FIELDS, most_photos: int = MOST_PHOTOS
+) -> IdentifyForm:
+    """Reads and checks the form, which may have these fields and so many photos.
 
     A text field that is blank counts as not given. Raises UsageError for a form that is broken, has fields that are
-    unknown, doubled or no numbers, or does not have 1 to 5 photos; UnsupportedMediaTypeError where the body is no
-    multipart form; BadCropError, BadRotationError and BadEvidenceError.
+    unknown, doubled or no numbers, has no photo or too many, or asks to explain several;
+    UnsupportedMediaTypeError where the body is no multipart form; BadCropError, BadRotationError and BadEvidenceError.
     """
     if request.query_params:
         raise UsageError("The parameters belong into the form, not into the address.")
-    form = await _parse(request, settings)
+    form = await _parse(request, settings, most_photos)
     try:
-        _check_fields(form)
-        uploads = _chosen_photos(form)
+        _check_fields(form, fields)
+        uploads = _chosen_photos(form, most_photos)
         photos = tuple([await upload.read() for upload in uploads])
         names = tuple(photo_name(upload.filename) for upload in uploads)
     finally:
@@ -84,6 +91,7 @@ async def read_identify_form(request: Request, settings: Settings) -> IdentifyFo
         ),
         lang=_lang(_text(form, "lang")),
         scores=_flag("scores", _text(form, "scores")),
+        explain=_explain(_text(form, "explain"), len(photos)),
     )
 
 
@@ -101,7 +109,7 @@ def photo_name(filename: str | None) -> str:
     return name if name.strip(".") else "photo"
 
 
-async def _parse(request: Request, settings: Settings) -> FormData:
+async def _parse(request: Request, settings: Settings, most_photos: int) -> FormData:
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         raise UnsupportedMediaTypeError("Send the photo as multipart/form-data, in the field photos.")
@@ -110,7 +118,7 @@ async def _parse(request: Request, settings: Settings) -> FormData:
             return await _MemoryParser(
                 request.headers,
                 stream,
-                max_files=MOST_PHOTOS,
+                max_files=most_photos,
                 max_fields=settings.max_fields,
                 max_part_size=settings.max_field_bytes,
             ).parse()
@@ -120,21 +128,21 @@ async def _parse(request: Request, settings: Settings) -> FormData:
         raise UsageError("The form cannot be read: it is no valid multipart/form-data.") from None
 
 
-def _check_fields(form: FormData) -> None:
+def _check_fields(form: FormData, fields: Set[str]) -> None:
     for name, value in form.multi_items():
-        if name not in _FIELDS:
-            known = ", ".join(sorted(_FIELDS))
+        if name not in fields:
+            known = ", ".join(sorted(fields))
             raise UsageError(f"The form has a field {name[:40]!r}; the fields are {known}.")
         if isinstance(value, UploadFile) != (name == "photos"):
             raise UsageError(f"The field {name} must be {'a file' if name == 'photos' else 'a text'}.")
 
 
-def _chosen_photos(form: FormData) -> list[UploadFile]:
+def _chosen_photos(form: FormData, most_photos: int) -> list[UploadFile]:
     uploads = [value for value in form.getlist("photos") if isinstance(value, UploadFile)]
     # What a browser sends for a file field in which nothing was chosen.
     chosen = [upload for upload in uploads if upload.filename or upload.size]
     if not chosen:
-        raise UsageError("The form has no photo: send 1 to 5 files, all of one specimen, in the field photos.")
+        raise UsageError(f"The form has no photo: send 1 to {most_photos} files in the field photos.")
     return chosen
 
 
@@ -178,6 +186,13 @@ def _lang(text: str | None) -> Language:
     if text not in (None, "en", "es"):
         raise UsageError("lang must be en or es.")
     return "es" if text == "es" else "en"
+
+
+def _explain(text: str | None, photos: int) -> bool:
+    wanted = _flag("explain", text)
+    if wanted and photos > 1:
+        raise UsageError(f"explain is of one photo; the form has {photos}.")
+    return wanted
 
 
 def _flag(name: str, text: str | None) -> bool:

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from handlens.service.inference import Inference
-from handlens.service.problems import NotReadyError
+from handlens.service.problems import NotReadyError, RefusedError
 from handlens.service.schemas import StatusDocument, problem_responses
 
 __all__ = ["health_router"]
@@ -33,13 +33,15 @@ def health_router(inference: Inference) -> APIRouter:
 
     @router.get(
         "/readyz",
-        summary="The network answers: a drawn picture is identified on each call",
+        summary="The network answers: a drawn picture is identified now",
         response_description="It does; with the name of the model.",
         responses={200: {"model": StatusDocument}, **problem_responses(503)},
     )
     async def readyz() -> Response:
         try:
-            await inference.run(inference.check)
+            await inference.check()
+        except RefusedError:
+            raise
         except Exception as error:
             _LOG.exception("The drawn picture could not be identified")
             raise NotReadyError("The network does not answer.") from error

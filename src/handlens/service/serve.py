@@ -1,22 +1,36 @@
-"""Running the service: the bundle, a listening socket, uvicorn."""
+"""Running the service: the bundle, a listening socket, uvicorn in this process or in several."""
 
 from __future__ import annotations
 
 import logging
-import os
+import signal
 import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
+from handlens.bundle import open_bundle
 from handlens.errors import HandlensError
 from handlens.identifier import Identifier
 from handlens.service.app import create_app
-from handlens.service.settings import Settings
+from handlens.service.connection import ServiceConfig
+from handlens.service.keys import Keys
+from handlens.service.logs import log_config
+from handlens.service.settings import Settings, is_loopback
 
 __all__ = ["CannotListenError", "serve"]
 
-_MOST_CONNECTIONS = 64
-"""With the limit on bodies this bounds the memory that uploads can take; uvicorn answers 503 beyond it."""
+_WORKER_STARTS_WITHIN: Final = 60
+"""Seconds after which a worker that does not answer is replaced; the first include its imports."""
+_LOG: Final = logging.getLogger(__name__)
 
 
 class CannotListenError(HandlensError):
@@ -25,30 +39,62 @@ class CannotListenError(HandlensError):
     code = "cannot-listen"
 
 
-def serve(
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    bundle: str | os.PathLike[str] | None = None,
-    settings: Settings | None = None,
-) -> None:
-    """Serves until it is interrupted, and prints the address once it listens; port 0 takes any free one.
+def serve(settings: Settings = Settings()) -> None:  # noqa: B008 - frozen
+    """Serves until it is told to stop, and prints the address once it listens.
 
-    Requests are not logged. Raises CannotListenError, and BadBundleError for the bundle.
+    SIGTERM: takes no more connections, finishes what was begun, then SystemExit(0); SIGINT: the same, then
+    KeyboardInterrupt. Raises CannotListenError, BadBundleError for the bundle, UsageError for a keys file.
     """
-    # The form parser warns of each byte that it did not expect, and quotes it.
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
-    with _listen(host, port) as listener:
-        app = create_app(Identifier.load(bundle), settings or Settings())
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=10,
-        )
-        print(f"Handlens listens on {_address(host, listener)}", flush=True)
-        uvicorn.Server(config).run(sockets=[listener])
+    config = partial(ServiceConfig, settings=settings, log_config=log_config(settings.log_format))
+    with _exits_when_terminated(), _listen(settings.host, settings.port) as listener:
+        if settings.workers == 1:
+            server = uvicorn.Server(config(_loaded_app(settings)))
+            _announce(settings, listener)
+            server.run(sockets=[listener])
+        else:
+            # Here, where what is wrong with them can be told once.
+            Keys.of(settings)
+            open_bundle(settings.bundle)
+            several = config(
+                partial(_loaded_app, settings),
+                factory=True,
+                workers=settings.workers,
+                timeout_worker_healthcheck=_WORKER_STARTS_WITHIN,
+            )
+            supervisor = Multiprocess(several, sockets=[listener])
+            _announce(settings, listener)
+            supervisor.run()
+
+
+def _loaded_app(settings: Settings) -> FastAPI:
+    return create_app(Identifier.load(settings.bundle), settings)
+
+
+def _announce(settings: Settings, listener: socket.socket) -> None:
+    if not is_loopback(settings.host) and not Keys.of(settings):
+        warning = f"{settings.host} can be reached from other machines, and no keys are set: anybody may use it"
+        if settings.log_format == "json":
+            _LOG.warning(warning)
+        else:
+            print(f"WARNING: {warning}", file=sys.stderr, flush=True)
+    print(f"Handlens listens on {_address(settings.host, listener)}", flush=True)
+
+
+@contextmanager
+def _exits_when_terminated() -> Iterator[None]:
+    """SIGTERM ends the process with status 0, also before uvicorn listens to it and when it passes it on at its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _listen(host: str, port: int) -> socket.socket:

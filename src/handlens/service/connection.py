@@ -1,0 +1,152 @@
+"""uvicorn's HTTP/1.1 connection with what it leaves open: clients that are slow, too many, or do not speak HTTP.
+
+- Headers must arrive within `head_timeout`, on a new connection and for each later request.
+- A client that takes no bytes of its answer for `body_timeout` is cut off.
+- A body that nobody wants any more is read, and thrown away, for `head_timeout`: a client that reads only after
+  sending sees the answer, and one that never ends is cut off.
+- What is no HTTP, or has a head that is too long, gets a problem document like every other failure.
+- Beyond `max_connections` requests are marked for the gate; beyond four times as many connections are closed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import uuid
+from http import HTTPStatus
+from typing import Any, Final
+
+import h11
+from starlette.responses import Response
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+
+from handlens.service.gate import CROWDED
+from handlens.service.headers import SECURITY_HEADERS
+from handlens.service.problems import HeadTooLargeError, error_problem, problem
+from handlens.service.settings import Settings
+
+__all__ = ["GuardedProtocol", "ServiceConfig"]
+
+_HARD_LIMIT: Final = 4
+
+
+class ServiceConfig(Config):
+    """uvicorn's configuration with the settings of the service."""
+
+    def __init__(self, app: Any, settings: Settings, **others: Any) -> None:
+        """`app` and `others`: as uvicorn takes them."""
+        self.settings = settings
+        super().__init__(
+            app,
+            http=GuardedProtocol,
+            ws="none",
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            timeout_keep_alive=settings.keep_alive_timeout,
+            timeout_graceful_shutdown=settings.shutdown_timeout,
+            h11_max_incomplete_event_size=settings.max_head_bytes,
+            **others,
+        )
+
+
+class GuardedProtocol(H11Protocol):
+    """A connection with deadlines; its configuration is a ServiceConfig."""
+
+    def __init__(self, config: ServiceConfig, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._settings = config.settings
+        self._shared_state = app_state
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins to wait for the first head."""
+        super().connection_made(transport)
+        if len(self.connections) > _HARD_LIMIT * self._settings.max_connections:
+            transport.abort()
+        else:
+            self._start("head", self._settings.head_timeout, self._head_too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets all deadlines."""
+        for name in list(self._timers):
+            self._stop(name)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Reads on, and sees whether a head is complete or has begun."""
+        crowded = len(self.connections) > self._settings.max_connections
+        self.app_state = {**self._shared_state, CROWDED: crowded}
+        super().data_received(data)
+        their_state = self.conn.their_state
+        if their_state is not h11.IDLE or not self.conn.trailing_data[0]:
+            self._stop("head")
+        elif "head" not in self._timers:
+            self._start("head", self._settings.head_timeout, self._head_too_slow)
+        if their_state is not h11.SEND_BODY:
+            self._stop("unwanted")
+
+    def on_response_complete(self) -> None:
+        """Bounds what is left to do for this request: to send the rest of the answer, to read an unwanted body."""
+        super().on_response_complete()
+        if self.transport.get_write_buffer_size():
+            cycle = self.cycle
+
+            def cut_off() -> None:
+                if self.cycle is cycle and self.transport.get_write_buffer_size():
+                    self.transport.abort()
+
+            self._start("unsent", self._settings.body_timeout, cut_off)
+        if self.conn.their_state is h11.SEND_BODY:
+            self._start("unwanted", self._settings.head_timeout, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        """The client does not take what is sent."""
+        super().pause_writing()
+        self._start("untaken", self._settings.body_timeout, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._stop("untaken")
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """Answers what is no HTTP, or too long a head; uvicorn calls it while it handles h11's exception."""
+        error = sys.exc_info()[1]
+        hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else HTTPStatus.BAD_REQUEST
+        if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            most = self._settings.max_head_bytes
+            self._refuse(error_problem(HeadTooLargeError(f"The headers are longer than {most} bytes.")))
+        else:
+            self._refuse(problem(HTTPStatus.BAD_REQUEST, "bad-request", "This is no valid HTTP request."))
+
+    def _head_too_slow(self) -> None:
+        if self.conn.trailing_data[0]:
+            self._refuse(problem(HTTPStatus.REQUEST_TIMEOUT, "slow-head", "The headers did not arrive in time."))
+        else:
+            self.transport.close()
+
+    def _refuse(self, response: Response) -> None:
+        """Answers without the application and closes the connection."""
+        if self.cycle and not self.cycle.response_complete:  # the application is told that there is no one to answer
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            headers = [*response.raw_headers, (b"connection", b"close"), (b"x-request-id", uuid.uuid4().hex.encode())]
+            headers += [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+            reason = STATUS_PHRASES[response.status_code]
+            start = h11.Response(status_code=response.status_code, headers=headers, reason=reason)
+            for event in (start, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self._start("unsent", self._settings.head_timeout, self.transport.abort)
+        self.transport.close()
+
+    def _start(self, name: str, seconds: float, action: Any) -> None:
+        self._stop(name)
+        self._timers[name] = self.loop.call_later(seconds, action)
+
+    def _stop(self, name: str) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
