@@ -98,7 +98,8 @@ def _block(x: keras.KerasTensor, tokens: int, name: str) -> keras.KerasTensor:
     y = layers.LayerNormalization(epsilon=_EPSILON, name=f"{name}_norm2")(x)
     y = layers.Dense(4 * WIDTH, name=f"{name}_up")(y)
     y = layers.Activation(_gelu, name=f"{name}_gelu")(y)
-    return layers.Add(name=f"{name}_add2")([x, layers.Dense(WIDTH, name=f"{name}_down")(y)])
+    out: keras.KerasTensor = layers.Add(name=f"{name}_add2")([x, layers.Dense(WIDTH, name=f"{name}_down")(y)])
+    return out
 
 
 @keras.saving.register_keras_serializable(package="handlens")
