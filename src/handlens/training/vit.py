@@ -97,14 +97,9 @@ def _block(x: keras.KerasTensor, tokens: int, name: str) -> keras.KerasTensor:
     x = layers.Add(name=f"{name}_add1")([x, layers.Dense(WIDTH, name=f"{name}_projection")(y)])
     y = layers.LayerNormalization(epsilon=_EPSILON, name=f"{name}_norm2")(x)
     y = layers.Dense(4 * WIDTH, name=f"{name}_up")(y)
-    y = layers.Activation(_gelu, name=f"{name}_gelu")(y)
+    y = layers.Activation("gelu", name=f"{name}_gelu")(y)
     out: keras.KerasTensor = layers.Add(name=f"{name}_add2")([x, layers.Dense(WIDTH, name=f"{name}_down")(y)])
     return out
-
-
-@keras.saving.register_keras_serializable(package="handlens")
-def _gelu(x: Any) -> Any:
-    return ops.gelu(x, approximate=False)
 
 
 def resized_positions(positions: NDArray[np.floating], grid: int) -> NDArray[np.float32]:
