@@ -41,7 +41,12 @@ class Served:
         return self.process.returncode, out, err
 
 
-COMMAND = [sys.executable, "-c", "from handlens.cli.main import main; raise SystemExit(main())", "serve", "--port", "0"]
+# A job in the background of a shell is born with interrupts ignored: the tests may be one.
+MAIN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from handlens.cli.main import main; raise SystemExit(main())"
+)
+COMMAND = [sys.executable, "-c", MAIN, "serve", "--port", "0"]
 
 
 def environment(settings: dict[str, str]) -> dict[str, str]:
