@@ -29,19 +29,18 @@ _TESTS_ES: Final[Mapping[str, str]] = {
     "glass": "vidrio",
     "file": "lima",
 }
+_AS_IN_THE_BASE: Final = ("streak", "lustre", "transparency", "acid")
 _YES_NO: Final = {"yes": "sí", "no": "no"}
 _ANSWERS_ES: Final[Mapping[str, Mapping[str, str]]] = {
-    **{test: {word: texts["es"] for word, texts in TEXTS[test].items()} for test in ("streak", "lustre")},
-    "transparency": {word: texts["es"] for word, texts in TEXTS["transparency"].items()},
+    **{test: {word: texts["es"] for word, texts in TEXTS[test].items()} for test in _AS_IN_THE_BASE},
     "cleavage": {"none": "ninguna", **{word: texts["es"] for word, texts in TEXTS["cleavage"].items()}},
-    "acid": {word: texts["es"] for word, texts in TEXTS["acid"].items()},
     "magnet": {"none": "no lo atrae", "weak": "lo atrae débilmente", "strong": "lo atrae con fuerza"},
     "heft": {"light": "ligero", "medium": "medio", "heavy": "pesado", "very heavy": "muy pesado"},
     **dict.fromkeys(("fluorescence", "nail", "coin", "knife", "glass", "file"), _YES_NO),
 }
 _MISFIT: Final[Mapping[Language, str]] = {"en": "{} does not fit {}", "es": "{} no concuerda con {}"}
-
 _NOUNS: Final = frozenset({"hardness", "streak", "gravity", "lustre", "transparency", "cleavage"})
+"""Tests whose answer is a number or an adjective of their Spanish name."""
 
 
 def told(one: Contradiction, minerals: KnowledgeBase, lang: Language) -> Contradiction:
