@@ -378,11 +378,27 @@ def test_hazards_of_what_is_shown(tmp_path: Path) -> None:
         answer = made.answer("p", np.log(np.array(probabilities)), top=top)
         return {one.mineral: one.hazards for one in answer.hazards}
 
-    assert told(0.02, 0.96, 0.01, 0.01, top=1) == {}
-    assert told(0.02, 0.96, 0.01, 0.005, top=2) == {"galena": ("lead",)}
+    assert told(1e-9, 1, 1e-9, 1e-9, top=1) == {}
+    assert told(0.001, 0.998, 1e-9, 1e-9, top=2) == {"galena": ("lead",)}
     assert list(told(0.2, 0.1, 0.5, 0.2)) == ["cinnabar", "galena", "realgar"]
-    assert list(told(0.2, 0.1, 0.5, 0.2, top=1)) == ["cinnabar"]
+    assert list(told(1e-9, 1e-9, 1, 1e-9, top=1)) == ["cinnabar"]
     assert "mercury" in told(1e-9, 1e-9, 1, 1e-9)["cinnabar"]
+
+
+def test_a_name_in_the_set_or_in_a_sentence_is_warned_of(tmp_path: Path) -> None:
+    labels = ("galena", "quartz", "cinnabar", "realgar")
+    made = Identifier.load(write_bundle(tmp_path / "b", labels=labels), threads=1)
+    logits = np.log(np.array([0.05, 0.62, 0.03, 0.3]))
+    answer = made.answer("p", logits, top=1, evidence=Evidence.of({"hardness": "7"}))
+    assert answer.candidates[0].name == "quartz"
+    contradicted = {one.mineral for one in answer.contradictions}
+    assert contradicted
+    assert contradicted <= {one.mineral for one in answer.hazards}
+    unsure = made.answer("p", logits, top=1)
+    assert unsure.next_test is not None
+    assert "cinnabar" in unsure.next_test.text
+    assert "cinnabar" in {one.mineral for one in unsure.hazards}
+    assert {*unsure.prediction_set} - {"quartz"} <= {one.mineral for one in unsure.hazards}
 
 
 def test_the_decision_is_warned_of_even_where_it_is_no_candidate_shown(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from handlens.minerals import KnowledgeBase, Language
 
 if TYPE_CHECKING:
     from handlens.evidence import Contradiction, Evidence, FieldEvidence
-    from handlens.next_test import Advice
+    from handlens.next_test import Advice, NextTest
 
 __all__ = ["DEFAULT_TOP", "ORIGIN_TEN", "Answerer", "UnknownLabelError", "check"]
 
@@ -48,6 +48,8 @@ _SURE: Final = 0.8
 """From this probability of the decision on no further test is advised."""
 _LEAST_SCORE: Final = 1e-300
 """In place of a probability of 0, which has no logarithm."""
+_SET_NAMES_SHOWN: Final = 9
+"""The doors show no more of a prediction set than that."""
 _LANGUAGES: Final = get_args(Language)
 
 
@@ -135,6 +137,7 @@ class Answerer:
         members = [index for index in prediction_set(everything, self.bundle.set_quantile) if index in allowed]
         decision = decide(probabilities * kept, self.taxonomy, self.bundle.thresholds)
         candidates = tuple(Candidate(labels[index], float(probabilities[index])) for index in order[:top])
+        next_test = self._next_test(decision, probabilities, evidence)
         return Identification(
             photo=names[0],
             decision=decision,
@@ -145,8 +148,14 @@ class Answerer:
             photos=names if len(names) > 1 else (),
             evidence=evidence or None,
             contradictions=contradictions,
-            next_test=self._next_test(decision, probabilities, evidence, lang),
-            hazards=self._hazards(decision, candidates),
+            next_test=None if next_test is None else self._suggestion(next_test, lang),
+            hazards=self._hazards(
+                decision.name,
+                *(one.name for one in candidates),
+                *(one.mineral for one in contradictions),
+                *(name for side in (next_test.sides if next_test else ()) for name in side.minerals),
+                *(labels[index] for index in members[:_SET_NAMES_SHOWN]),
+            ),
             specimen=specimen,
         )
 
@@ -186,20 +195,20 @@ class Answerer:
         return told(contradiction, self.minerals, lang)
 
     def _next_test(
-        self, decision: Decision, probabilities: NDArray[np.float64], evidence: Evidence | None, lang: Language
-    ) -> Suggestion | None:
+        self, decision: Decision, probabilities: NDArray[np.float64], evidence: Evidence | None
+    ) -> NextTest | None:
         if decision.name != UNKNOWN and decision.probability >= _SURE:
             return None
         _, advice = self._tables()
-        best = advice.best(probabilities, evidence.names if evidence else ())
-        if best is None:
-            return None
+        return advice.best(probabilities, evidence.names if evidence else ())
+
+    def _suggestion(self, next_test: NextTest, lang: Language) -> Suggestion:
         from handlens.next_test_text import next_test_text
 
-        return Suggestion(best.test, next_test_text(best, self.minerals, lang))
+        return Suggestion(next_test.test, next_test_text(next_test, self.minerals, lang))
 
-    def _hazards(self, decision: Decision, candidates: Sequence[Candidate]) -> tuple[Hazard, ...]:
-        shown = [decision.name, *(one.name for one in candidates)]  # a name is not shown without its warning
+    def _hazards(self, *shown: str) -> tuple[Hazard, ...]:
+        """Of these names, each once: a name is not shown without its warning."""
         known = {name: self.minerals.properties(name).hazards for name in shown if name in self.minerals}
         return tuple(Hazard(name, hazards) for name, hazards in known.items() if hazards)
 

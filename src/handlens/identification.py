@@ -41,7 +41,8 @@ class Identification:
 
     `photos`: the names of all photos where there are several. `evidence`: what was given, and `contradictions`: what of
     it does not fit a mineral that the photo speaks for. `next_test`: where the answer is not sure and a test would
-    help. `hazards`: of the decision and of every candidate shown that is likely enough. `specimen`: the id passed in.
+    help. `hazards`: of the decision, the candidates, the minerals that contradictions and the next test name, and the
+    first nine of the prediction set, which are all that a door shows of it. `specimen`: the id passed in.
     """
 
     photo: str

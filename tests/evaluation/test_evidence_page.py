@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from handlens import field_tests
+from handlens.contradiction_text import told
 from handlens.evaluation.evidence_report import PUBLISHED
 from handlens.evidence import OTHERS_SHARE, Evidence, FieldEvidence
 from handlens.field_tests import CHOICES, EDGE_SD, MISTAKE, SCRATCH_SD, TOOLS, WORD_TESTS
@@ -77,9 +78,10 @@ def test_the_worked_example_can_be_recomputed() -> None:
         for label, prior, one, after in zip(LABELS, before, likelihood, weighed, strict=True):
             row = f"| {label} | {prior:.4f} | {one:.4f} | {prior * one:.5f} | {after:.4f} |"
             assert PAGE.splitlines().count(row) == 1, row
-    told = [one.as_dict()["text"] for one in EVIDENCE.weigh(PHOTO, Evidence.of({"hardness": "3±0.5"})).contradictions]
-    assert told == ["hardness 3±0.5 does not fit quartz"]
-    assert f'"{told[0]}"' in TEXT
+    contradictions = EVIDENCE.weigh(PHOTO, Evidence.of({"hardness": "3±0.5"})).contradictions
+    texts = [told(one, KnowledgeBase.load(), "en").text for one in contradictions]
+    assert texts == ["hardness 3±0.5 does not fit quartz"]
+    assert f'"{texts[0]}"' in TEXT
     assert f"{OTHERS_SHARE:.0%}".replace("%", " %") in TEXT
 
 

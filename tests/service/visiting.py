@@ -33,7 +33,11 @@ HAZARDOUS: dict[str, Any] = {
     ],
     "evidence": {"hardness": "7±0.5"},
     "next_test": {"test": "gravity", "text": "Weigh it in air and in water."},
-    "hazards": [{"mineral": "realgar", "hazards": ["arsenic", "toxic"]}, {"mineral": "wulfenite", "hazards": ["lead"]}],
+    "hazards": [
+        {"mineral": "realgar", "hazards": ["arsenic", "toxic"]},
+        {"mineral": "wulfenite", "hazards": ["lead"]},
+        {"mineral": "galena", "hazards": ["lead"]},
+    ],
     "scores": {"realgar": 0.7, "wulfenite": 0.3},
 }
 """An answer with all that there is to warn of."""

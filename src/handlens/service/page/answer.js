@@ -11,7 +11,6 @@ import { state } from "./state.js";
 import { weigh } from "./weigh.js";
 import { SAME_WORDS } from "./words.js";
 
-const SHOWN_IN_SET = 9;
 const FIRST_MISFITS = 3;
 const OUT_OF_SIGHT = 0.6; // of the height of the window: what begins further down is not seen
 const AGAIN = ["no-answer", "internal-error", "not-ready", "busy"];
@@ -102,11 +101,12 @@ function renderResult() {
   put("unknown-score", number(unknownScore));
   put("model", model);
   const contradictions = (answer.contradictions ?? []).map((one) => one.text);
-  const key = `${lang} ${JSON.stringify([set, contradictions])}`;
+  const key = `${lang} ${JSON.stringify([set, contradictions, [...hazards.keys()]])}`;
   if (drawn !== key) {
     drawn = key;
     renderMisfits(contradictions);
-    warnOfSet(set.filter((one) => !candidates.some((candidate) => candidate.name === one)), key);
+    const above = new Set([decision.name, ...candidates.map((one) => one.name)]);
+    warnOfNames([...hazards.keys()].filter((one) => !above.has(one)), key);
   }
   return [[name, words().ranks[decision.rank], likely].filter(Boolean).join(", "), ...contradictions].join(". ");
 }
@@ -121,13 +121,13 @@ function renderMisfits(texts) {
   byId("misfits-list").replaceChildren(...rows);
 }
 
-// Names that stand in the prediction set alone get their warnings from their records.
-async function warnOfSet(names, key) {
+// Names that stand in the prediction set or in a sentence alone get their warnings from their records.
+async function warnOfNames(names, key) {
   const { lang } = state;
   const target = byId("set-hazards");
   target.replaceChildren();
   try {
-    const known = await Promise.all(names.slice(0, SHOWN_IN_SET).map(record));
+    const known = await Promise.all(names.map(record));
     if (drawn === key) {
       target.replaceChildren(
         ...known.flatMap((one) => one.warnings[lang].map((text) => warning(text, capital(one.names[lang])))),
