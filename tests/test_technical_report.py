@@ -46,7 +46,8 @@ def test_another_figure_makes_another_page(report: Any, tmp_path: Path, monkeypa
 
 def test_both_pages_tell_the_same_figures(report: Any) -> None:
     english, spanish = (
-        sorted(re.findall(r"\d+\.\d+", text)) for text in (text.replace(",", ".") for text in report.rendered().values())
+        sorted(re.findall(r"\d+\.\d+", text))
+        for text in (text.replace(",", ".") for text in report.rendered().values())
     )
     shared = set(english) & set(spanish)
     assert len(shared) > 100

@@ -15,7 +15,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,7 +58,10 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """An opened and verified bundle. `manifest` is bundle.json as read; the fields beside it are its checked parts."""
+    """An opened and verified bundle. `manifest` is bundle.json as read; the fields beside it are its checked parts.
+
+    `card`: the model card in Markdown, empty where the bundle has none.
+    """
 
     path: Path
     name: str
@@ -69,6 +72,7 @@ class Bundle:
     set_quantile: float
     graph: bytes
     manifest: Mapping[str, Any]
+    card: str = ""
 
 
 def default_bundle_path() -> Path:
@@ -163,15 +167,16 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
     if odd := names ^ (files.keys() | {MANIFEST}):
         where = "listed but missing" if sorted(odd)[0] in files else "there but not listed"
         raise BadBundleError(f"{place}: {sorted(odd)[0]!r} is {where}")
-    graph = b""
+    contents: dict[str, bytes] = {}
     for name, digest in files.items():
         content = read(name)
         if hashlib.sha256(content).hexdigest() != digest:
             raise BadBundleError(f"{place}: {name} is damaged: its sha256 is not the one in {MANIFEST}")
-        if name == GRAPH:
-            graph = content
+        if name in (GRAPH, CARD):
+            contents[name] = content
     try:
-        return _checked(place, manifest, graph)
+        bundle = _checked(place, manifest, contents[GRAPH])
+        return replace(bundle, card=contents.get(CARD, b"").decode("utf-8"))
     except (BadGraphError, BadPreprocessingError) as error:
         raise BadBundleError(f"{place}: {error.detail}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

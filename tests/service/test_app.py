@@ -267,6 +267,13 @@ def test_the_model_is_described(client: httpx.Client, identifier: Identifier) ->
     assert document["name"] == identifier.bundle.name
     assert document["labels"] == list(identifier.bundle.labels)
     assert 0 < document["max_photo_bytes"] < Settings().max_body_bytes
+    card = Path(identifier.bundle.path) / "MODEL_CARD.md"
+    assert document["card"] == card.read_text("utf-8")
+    assert identifier.bundle.name in document["card"]
+    assert document["metrics"] == identifier.bundle.manifest["metrics"]
+    assert document["metrics"]["protocols"]
+    assert document["training_data"]["per_label"].keys() == set(document["labels"])
+    assert "weights" in document["licences"]
 
 
 # The page's files and the headers.

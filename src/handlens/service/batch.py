@@ -104,4 +104,5 @@ def _form(most: int) -> dict[str, Any]:
     fields: Mapping[str, Any] = {name: schema["properties"][name] for name in sorted(_FIELDS)}
     photos = fields["photos"] | {"maxItems": most, "description": "Photos, each of a specimen of its own."}
     form = schema | {"properties": {**fields, "photos": photos}}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+    content = {"example": {"photos": ["(a file)", "(another file)"], "top": 3}, "schema": form}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": content}}}

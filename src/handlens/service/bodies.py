@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from handlens.field_tests import CHOICES
 from handlens.identifier import DEFAULT_TOP, MOST_PHOTOS
 
-__all__ = ["IDENTIFY_FORM", "REWEIGH_BODY", "ReweighBody"]
+__all__ = ["IDENTIFY_FORM", "LARGEST", "REWEIGH_BODY", "ReweighBody"]
+
+LARGEST: Final = 10**9 - 1
+"""No whole number of a request is larger: nine digits."""
 
 _HARDNESS: Final = "Mohs hardness: 3, 3±0.5 or 2.5-3.5."
 _STREAK: Final = f"{', '.join(CHOICES['streak'])}, or measured, such as #c8b46e."
@@ -17,6 +20,11 @@ _GRAVITY: Final = "Specific gravity: 2.7, 2.7±0.1 or 2.6-2.8."
 _TEST: Final = "Other tests, each as NAME=VALUE. " + "; ".join(
     f"{name}: {', '.join(words)}" for name, words in CHOICES.items() if name != "streak"
 )
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is the whole number 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class ReweighBody(BaseModel):
@@ -30,7 +38,9 @@ class ReweighBody(BaseModel):
     photos: list[str] = Field(
         default=["photo"], min_length=1, max_length=MOST_PHOTOS, description="Names of the photos, for the answer."
     )
-    top: int = Field(default=DEFAULT_TOP, ge=1, description="Candidates to give.")
+    top: Annotated[int, BeforeValidator(_whole)] = Field(
+        default=DEFAULT_TOP, ge=1, le=LARGEST, description="Candidates to give."
+    )
     among: str | None = Field(default=None, description="Names to choose from, separated by commas, or origin-ten.")
     hardness: str | None = Field(default=None, description=_HARDNESS)
     streak: str | None = Field(default=None, description=_STREAK)
@@ -44,6 +54,7 @@ IDENTIFY_FORM: Final[dict[str, Any]] = {
         "required": True,
         "content": {
             "multipart/form-data": {
+                "example": {"photos": ["(the file)"], "hardness": "3±0.5", "test": ["acid=vigorous"], "scores": "1"},
                 "schema": {
                     "type": "object",
                     "required": ["photos"],
@@ -57,7 +68,13 @@ IDENTIFY_FORM: Final[dict[str, Any]] = {
                             "description": "1 to 5 photos of one specimen: JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or "
                             "GIF.",
                         },
-                        "top": {"type": "integer", "minimum": 1, "default": 5, "description": "Candidates to give."},
+                        "top": {
+                            "type": "integer",
+                            "minimum": 1,
+                            "maximum": LARGEST,
+                            "default": DEFAULT_TOP,
+                            "description": "Candidates to give.",
+                        },
                         "hardness": {"type": "string", "description": _HARDNESS, "example": "3±0.5"},
                         "streak": {"type": "string", "description": _STREAK, "example": "white"},
                         "gravity": {"type": "string", "description": _GRAVITY, "example": "2.7"},
@@ -100,11 +117,13 @@ IDENTIFY_FORM: Final[dict[str, Any]] = {
                         "rotate": {
                             "type": "integer",
                             "multipleOf": 90,
+                            "minimum": -LARGEST,
+                            "maximum": LARGEST,
                             "default": 0,
                             "description": "Degrees clockwise, a multiple of 90.",
                         },
                     },
-                }
+                },
             }
         },
     }

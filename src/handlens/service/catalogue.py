@@ -20,7 +20,8 @@ from handlens.service.schemas import ModelDocument, NamesDocument, problem_respo
 __all__ = ["catalogue_router"]
 
 _LANGUAGES: Final = get_args(Language)
-_Asked = Annotated[Language, Query(description="The language of the names; en where it is not given.")]
+_OF_THE_MANIFEST: Final = ("metrics", "training_data", "licences")
+_Asked = Annotated[Language, Query(description="The language of the names; en where it is not given.", examples=["es"])]
 
 
 def catalogue_router(identifier: Identifier) -> APIRouter:
@@ -32,6 +33,8 @@ def catalogue_router(identifier: Identifier) -> APIRouter:
             "name": identifier.bundle.name,
             "labels": list(identifier.bundle.labels),
             "max_photo_bytes": DEFAULT_LIMITS.max_bytes,
+            "card": identifier.bundle.card,
+            **{key: identifier.bundle.manifest.get(key) or {} for key in _OF_THE_MANIFEST},
         }
     )
 
@@ -47,7 +50,7 @@ def catalogue_router(identifier: Identifier) -> APIRouter:
     @router.get(
         "/v1/model",
         summary="The loaded model",
-        response_description="Its name, its labels in network order, the largest photo that is accepted.",
+        response_description="Its labels, its card, how it was measured and on what it was trained; the largest photo.",
         responses={200: {"model": ModelDocument}},
     )
     async def loaded_model(request: Request) -> Response:

@@ -31,11 +31,12 @@ _Search = Annotated[
     Query(
         max_length=_LONGEST,
         description="A name or the beginning of one, English or Spanish, right or nearly; all where it is not given.",
+        examples=["amatista"],
     ),
 ]
-_Limit = Annotated[int, Query(ge=1, le=_MOST, description="The most that a search gives.")]
+_Limit = Annotated[int, Query(ge=1, le=_MOST, description="The most that a search gives.", examples=[5])]
 _Name = Annotated[str, Path(max_length=_LONGEST, description="A mineral by any of its names.", examples=["galena"])]
-_Lang = Annotated[Language, Query(description="The language of the words; en where it is not given.")]
+_Lang = Annotated[Language, Query(description="The language of the words; en where it is not given.", examples=["es"])]
 
 
 def minerals_router(minerals: KnowledgeBase) -> APIRouter:

@@ -4,6 +4,7 @@ what `Identification.as_dict` gives, and a test holds the two together.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ __all__ = [
     "PredictDocument",
     "ProblemDocument",
     "StatusDocument",
+    "overloaded_response",
     "problem_responses",
 ]
 
@@ -147,6 +149,8 @@ class PredictDocument(_Document):
 class StatusDocument(_Document):
     """How the service is."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"status": "ok", "model": "handlens-1.0"}})
+
     status: Literal["ok"]
     model: str | None = None
 
@@ -154,47 +158,82 @@ class StatusDocument(_Document):
 class NamesDocument(_Document):
     """The names to show for every name that an answer can hold."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"lang": "es", "names": {"quartz": "cuarzo"}}})
+
     lang: Literal["en", "es"]
     names: dict[str, str]
 
 
 class ModelDocument(_Document):
-    """The loaded model and the largest photo that is accepted."""
+    """The loaded model, and the largest photo that is accepted."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "name": "handlens-1.0",
+                "labels": ["calcite", "quartz"],
+                "max_photo_bytes": 26214400,
+                "card": "# handlens-1.0\n\nNames 2 minerals …",
+                "metrics": {"protocols": {"leave-one-fold-out": {"flat": {"photos": 713, "top1": 0.7, "ece": 0.04}}}},
+                "training_data": {"photos": 3134, "per_label": {"calcite": 1200, "quartz": 1934}},
+                "licences": {"weights": "Apache-2.0"},
+            }
+        }
+    )
 
     name: str
-    labels: list[str]
+    labels: list[str] = Field(description="In network order.")
     max_photo_bytes: int
+    card: str = Field(description="The model card, Markdown; empty where the bundle has none.")
+    metrics: dict[str, Any] = Field(description="By protocol, as `handlens evaluate` measured them.")
+    training_data: dict[str, Any] = Field(description="How many photos, of each label.")
+    licences: dict[str, Any]
 
 
 _WHEN: Final = {
     400: ("truncated-image", "The photo is empty, damaged or too small, or the crop or rotation does not fit it."),
+    401: ("unauthorised", "The request has no API key that is admitted."),
     404: ("unknown-mineral", "No mineral of the knowledge base has this name; near holds names like it."),
+    408: ("slow-body", "The body did not arrive in time."),
     413: ("image-too-large", "The photo or the request's body is too large."),
     415: ("not-an-image", "The file is no image of a readable format, or the body is of another content type."),
     422: ("bad-request", "A field is missing, unknown or has a value that makes no sense."),
+    429: ("too-many-requests", "The client has sent its share; Retry-After says when there is more."),
     501: ("not-available", "The loaded model does not know the ten labels."),
     503: ("not-ready", "The network does not answer."),
+}
+_OVERLOADED: Final = (
+    "overloaded",
+    "The queue is full, or a photo took too long (request-timeout); Retry-After says when to try.",
+)
+_RETRY_AFTER: Final = {
+    "description": "Seconds after which to try again.",
+    "schema": {"type": "integer", "minimum": 1},
+    "example": 2,
 }
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI descriptions of the problem documents with these statuses."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for status in statuses:
-        code, description = _WHEN[status]
-        example = {
-            "type": f"/problems/{code}",
-            "title": code.replace("-", " ").capitalize(),
-            "status": status,
-            "detail": description,
-            "code": code,
-        }
-        schema = {"$ref": "#/components/schemas/ProblemDocument"}
-        responses[status] = {
-            "description": description,
-            "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
-        }
-    return responses
+    return {status: _problem(status, *_WHEN[status]) for status in statuses}
+
+
+def overloaded_response() -> dict[str, Any]:
+    """The description of 503 for a route that takes photos."""
+    return _problem(503, *_OVERLOADED) | {"headers": {"Retry-After": _RETRY_AFTER}}
+
+
+def _problem(status: int, code: str, description: str) -> dict[str, Any]:
+    example = {
+        "type": f"/problems/{code}",
+        "title": code.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": description,
+        "code": code,
+    }
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
+    response = {"description": description, "content": {MEDIA_TYPE: {"schema": schema, "example": example}}}
+    return response | ({"headers": {"Retry-After": _RETRY_AFTER}} if status == HTTPStatus.TOO_MANY_REQUESTS else {})
 
 
 PREDICT_BODY: Final[dict[str, Any]] = {
