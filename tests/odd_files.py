@@ -181,7 +181,8 @@ def scans_bomb(scans: int = 3000) -> bytes:
     return data[:last] + data[last:-2] * scans + b"\xff\xd9"
 
 
-def _bombs() -> Iterator[OddFile]:
+def bombs() -> Iterator[OddFile]:
+    """Files that unfold to far more than they are, or say that they do, and two that are too small."""
     large = frozenset({"image-too-large"})
     yield OddFile("claims-30000.png", png(30_000, 30_000, rows=30), large)
     yield OddFile("zeros-9000.png", png(9000, 9000), large)
@@ -274,7 +275,7 @@ def generate(seed: int = 7, count: int = 300) -> Iterator[OddFile]:
     """`count` odd files: the good, the foreign and the bombs first, then cuts and flips of the good ones."""
     chance = random.Random(seed)
     good = list(_good())
-    fixed = [OddFile(name, data, None, must_open=True) for name, data in good] + [*_others(), *_bombs()]
+    fixed = [OddFile(name, data, None, must_open=True) for name, data in good] + [*_others(), *bombs()]
     yield from fixed[:count]
     for number in range(count - len(fixed)):
         name, data = good[number // 2 % len(good)]

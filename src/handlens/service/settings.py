@@ -71,7 +71,7 @@ class Settings(BaseModel):
         default=DEFAULT_LIMITS.max_bytes * 4 // 3 + _ENVELOPE,
         description="Largest body; the default holds the largest photo in base64.",
     )
-    max_batch_bytes: PositiveInt = Field(default=128 * 2**20, description="Largest body of /v1/identify/batch.")
+    max_batch_bytes: PositiveInt = Field(default=64 * 2**20, description="Largest body of /v1/identify/batch.")
     max_batch_photos: PositiveInt = Field(default=64, description="Most photos in one batch.")
     max_uploads_bytes: PositiveInt = Field(
         default=512 * 2**20, description="Most bytes of all bodies that are held at the same time."
