@@ -102,6 +102,10 @@ def states(visit: Visit) -> Iterator[str]:
     reply(page, held, status=415, json={"code": "not-an-image"})
     expect(page.locator("#error")).to_be_visible()
     yield "error"
+    page.set_input_files("#choose", photo())
+    reply(page, held, status=401, json={"code": "unauthorised"})
+    expect(page.locator("#key-form")).to_be_visible()
+    yield "a key is asked for"
     visit.context.set_offline(True)
     expect(page.locator("#offline")).to_be_visible()
     yield "offline"
@@ -122,7 +126,7 @@ def in_every_look(visits: Any, locale: str, check: Callable[[Visit], None]) -> N
                     raise AssertionError(f"{state}, {viewport['width']} px, {scheme}: {error}") from error
                 seen += 1
         visit.page.set_viewport_size(DESKTOP)
-    assert seen == 44
+    assert seen == 48
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "es-ES"])

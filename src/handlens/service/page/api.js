@@ -2,6 +2,12 @@
 
 const PATIENCE_MS = 90_000;
 const PATIENCE_EXPLAIN_MS = 300_000;
+let key = null;
+
+// `text`: the API key to send from now on, or null.
+export function setKey(text) {
+  key = text;
+}
 
 // The server, or the way to it, refused: `code` is the word of the problem document, `photo` the one it is about.
 export class Refusal extends Error {
@@ -38,10 +44,12 @@ export function postScores(body, signal) {
 
 async function asked(address, options, patience, signal) {
   const timeout = AbortSignal.timeout(patience);
+  const headers = { ...options.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
+  const ending = signal ? AbortSignal.any([signal, timeout]) : timeout;
   let response;
   let document;
   try {
-    response = await fetch(address, { ...options, signal: signal ? AbortSignal.any([signal, timeout]) : timeout });
+    response = await fetch(address, { ...options, headers, signal: ending });
     document = await response.json().catch((error) => {
       if (error.name === "AbortError" || error.name === "TimeoutError") {
         throw error;

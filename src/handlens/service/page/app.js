@@ -7,6 +7,7 @@ import { byId } from "./dom.js";
 import { buildEvidence, renderEvidence } from "./evidence.js";
 import { listenForHeat, renderHeat } from "./heat.js";
 import { loadLimits } from "./identify.js";
+import { listenForKey, renderKey } from "./key.js";
 import { firstLanguage, loadNames, switchLanguage, translate } from "./language.js";
 import { listenForPhotos, renderPhotos } from "./photos.js";
 import { listenForTurns, renderStage } from "./stage.js";
@@ -15,7 +16,7 @@ import { weigh } from "./weigh.js";
 
 state.lang = firstLanguage();
 buildEvidence();
-for (const render of [translate, renderPhotos, renderStage, renderCrop, renderHeat, renderEvidence, renderAnswer]) {
+for (const render of [translate, renderPhotos, renderStage, renderCrop, renderHeat, renderEvidence, renderAnswer, renderKey]) {
   subscribe(render);
 }
 listenForAnswer();
@@ -23,6 +24,7 @@ listenForPhotos();
 listenForTurns();
 listenForCrop();
 listenForHeat();
+listenForKey();
 for (const button of document.querySelectorAll("[data-lang]")) {
   button.addEventListener("click", () => {
     switchLanguage(button.dataset.lang);

@@ -160,6 +160,8 @@ export const EN = {
     cleavage: { none: "None", poor: "Poor", good: "Good", perfect: "Perfect" },
     fluorescence: SCRATCH,
   },
+  keyLabel: "API key",
+  keyUse: "Use this key",
   errors: {
     "empty-file": ["The file is empty", "There is nothing in it. Choose another one."],
     "not-an-image": ["This is not a photo", "The file holds something else, whatever its name says. Choose a photo."],
@@ -172,7 +174,8 @@ export const EN = {
     "bad-crop": ["The marked part does not fit the photo", "Choose the whole photo, then mark the specimen anew."],
     "internal-error": ["Something failed on the server", "It is not your photo's fault. Try again in a moment."],
     "not-ready": ["The server is not ready", "Try again in a moment."],
-    unauthorised: ["The server is not open to this page", "Ask whoever runs it for access."],
+    unauthorised: ["The server asks for a key", "Whoever runs it gives keys. It is kept until this tab is closed."],
+    forbidden: ["The server is not open to this page", "Ask whoever runs it for access."],
     busy: ["The server is busy", "Try again in a moment."],
     "no-answer": ["The server cannot be reached", "Check the connection, then try again."],
     other: ["The photo could not be identified", "Try again, or choose another photo."],

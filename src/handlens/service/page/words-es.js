@@ -161,6 +161,8 @@ export const ES = {
     cleavage: { none: "Ninguna", poor: "Imperfecta", good: "Buena", perfect: "Perfecta" },
     fluorescence: SCRATCH,
   },
+  keyLabel: "Clave de la API",
+  keyUse: "Usar esta clave",
   errors: {
     "empty-file": ["El archivo está vacío", "No contiene nada. Elige otro."],
     "not-an-image": [
@@ -179,7 +181,8 @@ export const ES = {
     "bad-crop": ["La parte marcada no cabe en la foto", "Elige la foto entera y marca la muestra de nuevo."],
     "internal-error": ["Algo falló en el servidor", "No es culpa de tu foto. Inténtalo de nuevo en un momento."],
     "not-ready": ["El servidor no está listo", "Inténtalo de nuevo en un momento."],
-    unauthorised: ["El servidor no está abierto a esta página", "Pide acceso a quien lo mantiene."],
+    unauthorised: ["El servidor pide una clave", "Las da quien lo mantiene. Se guarda hasta que se cierra esta pestaña."],
+    forbidden: ["El servidor no está abierto a esta página", "Pide acceso a quien lo mantiene."],
     busy: ["El servidor está ocupado", "Inténtalo de nuevo en un momento."],
     "no-answer": ["No se llega al servidor", "Comprueba la conexión e inténtalo de nuevo."],
     other: ["No se pudo identificar la foto", "Inténtalo de nuevo o elige otra foto."],

@@ -8,7 +8,6 @@ export const WORDS = { en: EN, es: ES };
 // Codes that mean the same to the person in front of the page.
 export const SAME_WORDS = {
   "bad-rotation": "bad-crop",
-  forbidden: "unauthorised",
   overloaded: "busy",
   "request-timeout": "busy",
   "slow-body": "no-answer",
