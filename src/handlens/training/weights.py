@@ -54,6 +54,8 @@ def load_weights(net: keras.Model, variant: str) -> None:
         arrays = read_arrays(path)
     except ValueError as error:
         raise MissingWeightsError(f"{path}: {error}") from error
+    if lost := sorted(name for name in arrays if name.endswith(".q") and _scale(name) not in arrays):
+        raise MissingWeightsError(f"{path}: {lost[0]} has no {_scale(lost[0])}")
     arrays = {name.removesuffix(".q"): _whole(name, arrays) for name in arrays if not name.endswith(".scale")}
     wanted = {f"{layer.name}/{variable.name}": variable for layer in net.layers for variable in layer.weights}
     # A network that ends at an earlier block needs fewer.
@@ -72,4 +74,8 @@ def load_weights(net: keras.Model, variant: str) -> None:
 def _whole(name: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     if not name.endswith(".q"):
         return arrays[name]
-    return np.asarray(arrays[name] * arrays[f"{name.removesuffix('.q')}.scale"].astype(np.float32))
+    return np.asarray(arrays[name] * arrays[_scale(name)].astype(np.float32))
+
+
+def _scale(name: str) -> str:
+    return f"{name.removesuffix('.q')}.scale"
