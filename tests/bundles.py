@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from handlens.bundle import CARD, GRAPH, MANIFEST
+from handlens.localiser_files import GRAPH as LOCALISER_GRAPH
+from handlens.localiser_files import MANIFEST as LOCALISER_MANIFEST
+from handlens.localiser_files import LocaliserFiles
 from handlens.photo import read_photo
 from handlens.selftest import drawn_picture
-from handlens.specimen import whole_frame
-from handlens.views import Preprocessing, View, make_views
+from handlens.viewer import viewer_of
+from handlens.views import Preprocessing, View
 
 COLOURS: Final[dict[str, tuple[int, int, int]]] = {
     "quartz": (235, 235, 235),
@@ -37,6 +40,8 @@ LABELS: Final = tuple(COLOURS)
 PREPROCESSING: Final = Preprocessing(32, (View("padded"), View("crop", 0.5)))
 MASKED_PREPROCESSING: Final = Preprocessing(32, (View("crop", 1.0),), mask="origin")
 """Needs OpenCV, to open a bundle and for its self-test."""
+FINDING_PREPROCESSING: Final = Preprocessing(32, (View("padded"), View("padded", 1.0, "specimen", True)))
+"""Needs the specimen found."""
 SHARPNESS: Final = 30.0
 OPSET: Final = 17
 REMOVED: Final = object()
@@ -97,12 +102,17 @@ def expected_logits(views: NDArray[np.uint8], labels: Sequence[str] = LABELS) ->
 def views_of(picture: NDArray[np.uint8], preprocessing: Preprocessing = PREPROCESSING) -> NDArray[np.uint8]:
     """The views (1, V, side, side, 3) of a picture, without going through an Identifier."""
     rgb = read_photo(picture, needed_side=preprocessing.needed_side).rgb
-    return make_views(rgb, whole_frame(rgb), preprocessing)[np.newaxis]
+    return viewer_of(preprocessing).views(rgb)[np.newaxis]
 
 
 @cache
 def _self_test_logits(labels: tuple[str, ...], preprocessing: Preprocessing) -> list[float]:
     return [float(value) for value in expected_logits(views_of(drawn_picture(), preprocessing), labels)[0]]
+
+
+def _localiser_files() -> dict[str, bytes]:
+    files = LocaliserFiles.read()
+    return {LOCALISER_MANIFEST: files.manifest, LOCALISER_GRAPH: files.graph}
 
 
 def bundle_files(
@@ -118,6 +128,7 @@ def bundle_files(
     contents = {
         GRAPH: graph_bytes(labels, preprocessing) if graph is None else graph,
         CARD: b"# A tiny bundle for tests\n",
+        **(_localiser_files() if preprocessing.needs_specimen else {}),
         **(extra or {}),
     }
     manifest: dict[str, Any] = {

@@ -124,13 +124,55 @@ def test_one_pixel_thin_specimens_give_whole_views(height: int, width: int) -> N
     assert inside.sum() == max(1, round(32 * min(height, width) / max(height, width))) * 32
 
 
-def test_only_the_box_of_the_specimen_is_looked_at() -> None:
+def test_a_view_of_the_specimen_is_of_its_box_and_one_of_the_frame_is_not() -> None:
     rgb = np.full((80, 90, 3), 255, np.uint8)
     rgb[10:42, 20:52] = np.random.default_rng(3).integers(0, 100, (32, 32, 3))
     specimen = Specimen(Box(20, 10, 52, 42), fills_frame=False)
-    made = make_views(rgb, specimen, Preprocessing(32, (PADDED, WHOLE)))
+    wanted = (View("padded", region="specimen"), View("crop", 1.0, "specimen"), PADDED, WHOLE)
+    made = make_views(rgb, specimen, Preprocessing(32, wanted))
     np.testing.assert_array_equal(made[0], rgb[10:42, 20:52])
     np.testing.assert_array_equal(made[1], rgb[10:42, 20:52])
+    np.testing.assert_array_equal(made[2:], views(rgb, PADDED, WHOLE))
+
+
+def test_a_grey_view_has_no_background() -> None:
+    rgb = np.full((128, 128, 3), (250, 10, 10), np.uint8)
+    rgb[32:96, 32:96] = (10, 200, 10)
+    mask = np.zeros((128, 128), np.uint8)
+    mask[32:96, 32:96] = 255
+    specimen = Specimen(Box(26, 26, 102, 102), fills_frame=False, mask=mask)
+    plain, grey, whole = make_views(
+        rgb,
+        specimen,
+        Preprocessing(
+            76, (View("padded", region="specimen"), View("padded", 1.0, "specimen", True), View("padded", grey=True))
+        ),
+    )
+    assert (plain[0, 0] == (250, 10, 10)).all()
+    for corner in (grey[0, 0], grey[-1, -1], whole[0, 0]):
+        assert (corner == 127).all()
+    assert (grey[38, 38] == (10, 200, 10)).all()
+    np.testing.assert_array_equal(plain[20:56, 20:56], grey[20:56, 20:56])
+
+
+def test_a_specimen_that_fills_the_frame_is_not_greyed() -> None:
+    rgb = np.random.default_rng(5).integers(0, 256, (40, 60, 3), np.uint8)
+    made = views(rgb, View("padded", 1.0, "specimen", True), PADDED)
+    np.testing.assert_array_equal(made[0], made[1])
+
+
+def test_views_of_the_specimen_in_json() -> None:
+    stored = STORED | {
+        "views": [{"kind": "crop", "fraction": 0.7, "region": "specimen", "grey": True}, {"kind": "padded"}]
+    }
+    read = Preprocessing.from_dict(stored)
+    assert read.views == (View("crop", 0.7, "specimen", True), View("padded"))
+    assert read.needs_specimen
+    assert read.as_dict() == stored
+    assert not Preprocessing.from_dict(STORED).needs_specimen
+    for odd in ({"region": "stone"}, {"region": None}, {"grey": 1}, {"grey": "yes"}):
+        with pytest.raises(BadPreprocessingError):
+            Preprocessing.from_dict(STORED | {"views": [{"kind": "padded"} | odd]})
 
 
 def test_the_photo_is_not_changed_and_may_be_read_only() -> None:
@@ -145,6 +187,7 @@ def test_needed_side_is_twice_the_finest_view() -> None:
     assert Preprocessing(260, (PADDED, WHOLE, View("crop", 0.65))).needed_side == 800
     assert Preprocessing(32, (PADDED,)).needed_side == 64
     assert Preprocessing(2048, (View("crop", 0.01),)).needed_side == 409_600
+    assert Preprocessing(32, (PADDED, View("padded", region="specimen"))).needed_side == 128
 
 
 @pytest.mark.parametrize("resampling", ["bicubic", "lanczos"])
@@ -263,17 +306,6 @@ def test_masked_views_of_real_photos(real_photos: Callable[[str, int], list[Path
         made = make_views(read, whole_frame(read), MASKED)
         wanted = make_picture(path, path.name, PrepareSettings(mode="origin-mask"), None)
         np.testing.assert_array_equal(made[0], wanted.picture)
-
-
-def test_the_mask_is_of_the_box_of_the_specimen() -> None:
-    pytest.importorskip("cv2", reason="OpenCV is not installed: it comes with the extra 'dataset'")
-    rgb = drawn_picture()
-    specimen = Specimen(Box(100, 40, 400, 300), fills_frame=False)
-    cut = np.ascontiguousarray(rgb[40:300, 100:400])
-    rgb.flags.writeable = False
-    made = make_views(rgb, specimen, MASKED)
-    np.testing.assert_array_equal(made, make_views(cut, whole_frame(cut), MASKED))
-    assert (made != make_views(rgb, whole_frame(rgb), MASKED)).any()
 
 
 def test_needed_side_of_a_masked_view() -> None:

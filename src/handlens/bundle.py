@@ -3,6 +3,7 @@
     bundle.json      format version, name, labels in network order, preprocessing, temperature, thresholds,
                      prediction-set and open-set statistics, metrics, training data, licences, sha256 of every file
     model.onnx       uint8 views (N, V, side, side, 3) → logits (N, labels) and embedding (N, D)
+    localiser.*      the localiser (see `specimen_localiser`), where the views depend on where the specimen is
     MODEL_CARD.md    for people
 
 `open_bundle` refuses a bundle whose files, labels or preprocessing disagree. No pickle is ever read.
@@ -20,6 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from handlens.errors import HandlensError, MissingExtraError
+from handlens.localiser_files import GRAPH as LOCALISER_GRAPH
+from handlens.localiser_files import MANIFEST as LOCALISER_MANIFEST
+from handlens.localiser_files import LocaliserFiles
 from handlens.onnx_wire import BadGraphError, GraphInfo, read_graph
 from handlens.views import BadPreprocessingError, Preprocessing, load_mask
 
@@ -60,7 +64,8 @@ class Thresholds:
 class Bundle:
     """An opened and verified bundle. `manifest` is bundle.json as read; the fields beside it are its checked parts.
 
-    `card`: the model card in Markdown, empty where the bundle has none.
+    `card`: the model card in Markdown, empty where the bundle has none. `localiser`: there where the preprocessing
+    needs it.
     """
 
     path: Path
@@ -73,6 +78,7 @@ class Bundle:
     graph: bytes
     manifest: Mapping[str, Any]
     card: str = ""
+    localiser: LocaliserFiles | None = None
 
 
 def default_bundle_path() -> Path:
@@ -172,11 +178,11 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
         content = read(name)
         if hashlib.sha256(content).hexdigest() != digest:
             raise BadBundleError(f"{place}: {name} is damaged: its sha256 is not the one in {MANIFEST}")
-        if name in (GRAPH, CARD):
-            contents[name] = content
+        contents[name] = content
     try:
         bundle = _checked(place, manifest, contents[GRAPH])
-        return replace(bundle, card=contents.get(CARD, b"").decode("utf-8"))
+        localiser = _localiser(place, bundle.preprocessing, contents)
+        return replace(bundle, card=contents.get(CARD, b"").decode("utf-8"), localiser=localiser)
     except (BadGraphError, BadPreprocessingError) as error:
         raise BadBundleError(f"{place}: {error.detail}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -215,6 +221,15 @@ def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes) -> Bundle:
         graph=graph,
         manifest=manifest,
     )
+
+
+def _localiser(place: Path, preprocessing: Preprocessing, contents: Mapping[str, bytes]) -> LocaliserFiles | None:
+    if not preprocessing.needs_specimen:
+        return None
+    for name in (LOCALISER_MANIFEST, LOCALISER_GRAPH):
+        if name not in contents:
+            raise BadBundleError(f"{place}: {name} is missing, which the views need")
+    return LocaliserFiles(contents[LOCALISER_MANIFEST], contents[LOCALISER_GRAPH], place)
 
 
 def _need_mask(place: Path) -> None:

@@ -15,8 +15,7 @@ from PIL import Image
 from handlens.errors import UsageError
 from handlens.identifier import Identifier
 from handlens.photo import Crop, PhotoSource, read_photo
-from handlens.specimen import whole_frame
-from handlens.views import make_views
+from handlens.specimen import Specimen
 
 __all__ = ["Explanation", "explain", "overlay"]
 
@@ -69,8 +68,9 @@ def explain(
     masked = preprocessing.mask == "origin"
     # A cover on the photo would have outlines of its own, and be specimen to the mask: it is put on the masked view,
     # and is background there.
-    picture = _views(identifier, rgb)[0] if masked else rgb
-    whole = _probabilities(identifier, picture)
+    specimen = identifier.viewer.specimen(rgb)  # of the photo without a cover, which would be specimen, too
+    picture = identifier.viewer.views(rgb, specimen)[0] if masked else rgb
+    whole = _probabilities(identifier, picture, specimen)
     place = int(whole.argmax()) if label is None else _place(identifier, label)
     rows, columns = _edges(picture, 0), _edges(picture, 1)
     fill = np.zeros(3, np.uint8) if masked else np.rint(rgb.mean(axis=(0, 1))).astype(np.uint8)
@@ -79,7 +79,7 @@ def explain(
         for left in range(_CELLS - _WINDOW + 1):
             covered = picture.copy()
             covered[rows[top] : rows[top + _WINDOW], columns[left] : columns[left + _WINDOW]] = fill
-            left_over = _probabilities(identifier, covered)[place]
+            left_over = _probabilities(identifier, covered, specimen)[place]
             fall = float(np.log(whole[place] + _FLOOR) - np.log(left_over + _FLOOR))
             heat[top : top + _WINDOW, left : left + _WINDOW] += fall
             count[top : top + _WINDOW, left : left + _WINDOW] += 1
@@ -105,14 +105,10 @@ def _edges(picture: NDArray[np.uint8], axis: int) -> list[int]:
     return [round(float(edge)) for edge in np.linspace(0, picture.shape[axis], _CELLS + 1)]
 
 
-def _views(identifier: Identifier, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return make_views(rgb, whole_frame(rgb), identifier.bundle.preprocessing)
-
-
-def _probabilities(identifier: Identifier, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _probabilities(identifier: Identifier, picture: NDArray[np.uint8], specimen: Specimen) -> NDArray[np.float64]:
     """Of a photo, or of the masked view where the bundle has the origin's mask."""
     masked = identifier.bundle.preprocessing.mask == "origin"
-    views = picture[np.newaxis] if masked else _views(identifier, picture)
+    views = picture[np.newaxis] if masked else identifier.viewer.views(picture, specimen)
     return identifier.probabilities(identifier.score(views).logits[0])
 
 

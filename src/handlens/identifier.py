@@ -23,8 +23,7 @@ from handlens.identification import Identification
 from handlens.minerals import Language
 from handlens.model import Model, Scores
 from handlens.photo import Crop, PhotoError, PhotoSource, read_photo
-from handlens.specimen import whole_frame
-from handlens.views import make_views
+from handlens.viewer import Viewer
 
 if TYPE_CHECKING:
     from handlens.evidence import Evidence
@@ -52,16 +51,23 @@ class Identifier(Answerer):
         """`threads` and `wait`: as in `load`."""
         # Readying the network takes as long as reading a photo, and neither holds the interpreter's lock for long.
         with_network = ThreadPoolExecutor(max_workers=1, thread_name_prefix="handlens-network")
+        self._viewer = with_network.submit(_viewer, bundle, threads)  # first, as a photo's first step needs it
         self._model = with_network.submit(Model, bundle, threads=threads)
         with_network.shutdown(wait=False)
         super().__init__(bundle)
         if wait:
+            self._viewer.result()
             self._model.result()
 
     @property
     def model(self) -> Model:
         """The network, once it is ready."""
         return self._model.result()
+
+    @property
+    def viewer(self) -> Viewer:
+        """What makes the views, once it is ready."""
+        return self._viewer.result()
 
     @classmethod
     def load(
@@ -160,7 +166,7 @@ class Identifier(Answerer):
         """The photo's name and its views, uint8 (V, side, side, 3), as the network takes them."""
         preprocessing = self.bundle.preprocessing
         read = read_photo(photo, name=name, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
-        return read.name, make_views(read.rgb, whole_frame(read.rgb), preprocessing)
+        return read.name, self.viewer.views(read.rgb)
 
     def fused(
         self,
@@ -200,6 +206,14 @@ class Identifier(Answerer):
             field_evidence, _ = self._tables()
             if evidence:
                 _ = field_evidence.others
+
+
+def _viewer(bundle: Bundle, threads: int | None) -> Viewer:
+    if bundle.localiser is None:
+        return Viewer(bundle.preprocessing)
+    from handlens.specimen_localiser import Localiser
+
+    return Viewer(bundle.preprocessing, Localiser.of(bundle.localiser, threads=threads))
 
 
 def _specimen_photos(

@@ -14,32 +14,32 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from handlens.errors import HandlensError, UsageError
+from handlens.errors import UsageError
+from handlens.localiser_files import GRAPH, MANIFEST, BadLocaliserError, LocaliserFiles
 from handlens.onnx_session import cpu_session, tensor_types
 from handlens.onnx_wire import BadGraphError, read_graph
 from handlens.specimen import MASK_THRESHOLD, Specimen, whole_frame
 from handlens.specimen_mask import bounding_box, clean_mask
 
-__all__ = ["FORMAT", "GRAPH", "MANIFEST", "BadLocaliserError", "Localiser", "LocaliserSettings", "answer", "stretched"]
+__all__ = [
+    "FORMAT",
+    "GRAPH",
+    "MANIFEST",
+    "BadLocaliserError",
+    "Localiser",
+    "LocaliserSettings",
+    "answer",
+    "stretched",
+]
 
 FORMAT: Final = 1
-GRAPH: Final = "localiser.onnx"
-MANIFEST: Final = "localiser.json"
-_MOST_BYTES: Final = 64 * 2**20
 _TYPES: Final = {"photo": "tensor(uint8)", "mask": "tensor(float)", "fills": "tensor(float)"}
-
-
-class BadLocaliserError(HandlensError):
-    """The localiser's files are missing, damaged, of another kind, or contradict each other (`bad-localiser`)."""
-
-    code = "bad-localiser"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,14 @@ class Localiser:
 
         Raises BadLocaliserError where it is missing, damaged or something else.
         """
-        place = Path(path) if path is not None else Path(__file__).parent / "localiser"
-        manifest = _read_manifest(place / MANIFEST)
-        graph = _read(place / GRAPH)
+        return cls.of(LocaliserFiles.read(path), threads=threads)
+
+    @classmethod
+    def of(cls, files: LocaliserFiles, *, threads: int | None = None) -> Localiser:
+        """The localiser of these files. Raises BadLocaliserError where they are damaged or something else."""
+        place, manifest = files.place, _manifest(files)
         try:
-            if hashlib.sha256(graph).hexdigest() != manifest["sha256"]:
+            if hashlib.sha256(files.graph).hexdigest() != manifest["sha256"]:
                 raise BadLocaliserError(f"{place}: {GRAPH} is damaged: its sha256 is not the one in {MANIFEST}")
             settings = LocaliserSettings(
                 side=_whole(manifest["side"], 32, 1024),
@@ -95,7 +98,7 @@ class Localiser:
             name = str(manifest["name"])
         except (KeyError, TypeError, ValueError) as error:
             raise BadLocaliserError(f"{place}: {MANIFEST} is incomplete or of a wrong type: {error!r}") from error
-        return cls(graph, settings, name=name, threads=threads)
+        return cls(files.graph, settings, name=name, threads=threads)
 
     def locate(self, rgb: NDArray[np.uint8]) -> Specimen:
         """The specimen in an upright photo, uint8 (H, W, 3). Raises UsageError for another kind of array.
@@ -144,20 +147,10 @@ def answer(rgb: NDArray[np.uint8], grid: NDArray[np.float32], fills: float, sett
     return Specimen(bounding_box(mask, width, height, settings.margin), fills_frame=False, mask=mask)
 
 
-def _read(path: Path) -> bytes:
+def _manifest(files: LocaliserFiles) -> dict[str, Any]:
+    path = files.place / MANIFEST
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise BadLocaliserError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > _MOST_BYTES:
-        raise BadLocaliserError(f"{path}: larger than {_MOST_BYTES // 2**20} MiB")
-    return content
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(_read(path).decode("utf-8"))
+        manifest = json.loads(files.manifest.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise BadLocaliserError(f"{path}: is not JSON: {error}") from error
     if not isinstance(manifest, dict):

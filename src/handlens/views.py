@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handlens.errors import HandlensError, MissingExtraError
-from handlens.specimen import Box, Specimen
+from handlens.specimen import Box, Specimen, grey_background, whole_frame
 
 __all__ = ["BadPreprocessingError", "Preprocessing", "View", "load_mask", "make_views"]
 
@@ -23,6 +23,7 @@ FORMAT: Final = 1
 _LEAST_FRACTION: Final = 0.01
 _MASK_NEEDS: Final = 2048
 """The shorter side that the stage `prepare` reads a photo at for the origin's mask: edges depend on it."""
+_BOX_SHARE: Final = 0.5
 _RESAMPLINGS: Final = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
@@ -36,12 +37,31 @@ class BadPreprocessingError(HandlensError):
 class View:
     """One way of looking at the specimen.
 
-    `padded`: the whole box, its longer side fitted to the square, the rest filled with grey. `crop`: the centred square
-    whose edge is `fraction` (0.01 to 1) of the box's shorter side.
+    `region`: the part that is looked at, the whole frame or the specimen's box. `padded`: all of it, its longer side
+    fitted to the square, the rest filled with grey. `crop`: the centred square whose edge is `fraction` (0.01 to 1) of
+    its shorter side. `grey`: with the background greyed.
     """
 
     kind: Literal["padded", "crop"]
     fraction: float = 1.0
+    region: Literal["frame", "specimen"] = "frame"
+    grey: bool = False
+
+    @property
+    def needs_specimen(self) -> bool:
+        """Whether it depends on where the specimen is."""
+        return self.grey or self.region == "specimen"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form; what is as always is left out."""
+        stored: dict[str, Any] = {"kind": self.kind}
+        if self.kind == "crop":
+            stored["fraction"] = self.fraction
+        if self.region != "frame":
+            stored["region"] = self.region
+        if self.grey:
+            stored["grey"] = True
+        return stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +85,25 @@ class Preprocessing:
 
     @property
     def needed_side(self) -> int:
-        """Pixels that a photo's shorter side should keep when it is read at reduced scale: twice what is looked at."""
-        needed = round(2 * self.side / min(view.fraction for view in self.views))
+        """Pixels that a photo's shorter side should keep when it is read at reduced scale: twice what is looked at.
+
+        A specimen's box is counted on to have a good part of the frame; a smaller one is looked at less sharply.
+        """
+        shares = [view.fraction * (_BOX_SHARE if view.region == "specimen" else 1) for view in self.views]
+        needed = round(2 * self.side / min(shares))
         return max(needed, _MASK_NEEDS) if self.mask == "origin" else needed
+
+    @property
+    def needs_specimen(self) -> bool:
+        """Whether some view depends on where the specimen is."""
+        return any(view.needs_specimen for view in self.views)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, as bundle.json has it."""
-        views = [
-            {"kind": view.kind} | ({"fraction": view.fraction} if view.kind == "crop" else {}) for view in self.views
-        ]
         return {
             "format": FORMAT,
             "side": self.side,
-            "views": views,
+            "views": [view.as_dict() for view in self.views],
             "fill": self.fill,
             "resampling": self.resampling,
         } | ({"mask": self.mask} if self.mask != "none" else {})
@@ -113,31 +139,40 @@ def _whole(value: object) -> bool:
 
 def _view_from_dict(stored: Mapping[str, Any]) -> View:
     kind, fraction = stored["kind"], stored.get("fraction", 1.0)
-    allowed = {"padded": {"kind"}, "crop": {"kind", "fraction"}}
+    region, grey = stored.get("region", "frame"), stored.get("grey", False)
+    anywhere = {"kind", "region", "grey"}
+    allowed = {"padded": anywhere, "crop": anywhere | {"fraction"}}
     if not (isinstance(kind, str) and kind in allowed) or stored.keys() - allowed[kind]:
         raise BadPreprocessingError(f"unknown view {dict(stored)!r}")
     if isinstance(fraction, bool) or not (isinstance(fraction, int | float) and _LEAST_FRACTION <= fraction <= 1):
         raise BadPreprocessingError(f"view fraction {fraction!r} is not from {_LEAST_FRACTION} to 1")
-    return View("crop" if kind == "crop" else "padded", float(fraction))
+    if region not in ("frame", "specimen") or not isinstance(grey, bool):
+        raise BadPreprocessingError(f"view region {region!r} or grey {grey!r} makes no sense")
+    place: Literal["frame", "specimen"] = "specimen" if region == "specimen" else "frame"
+    return View("crop" if kind == "crop" else "padded", float(fraction), place, grey)
 
 
 def make_views(rgb: NDArray[np.uint8], specimen: Specimen, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """The views of one photo.
 
-    `rgb`: upright photo (H, W, 3), uint8; `specimen`: its box lies inside. Returns uint8 (V, side, side, 3), the views
-    in the order of `preprocessing.views`. Raises MissingExtraError where the mask cannot be made (`load_mask`).
+    `rgb`: upright photo (H, W, 3), uint8; `specimen`: where the specimen is, for the views that depend on it. Returns
+    uint8 (V, side, side, 3), the views in the order of `preprocessing.views`. Raises MissingExtraError where the mask
+    cannot be made (`load_mask`).
     """
     if preprocessing.mask == "origin":
-        box = specimen.box
-        return load_mask()(rgb[box.top : box.bottom, box.left : box.right], preprocessing.side)[np.newaxis]
-    picture = Image.fromarray(rgb)
+        return load_mask()(rgb, preprocessing.side)[np.newaxis]
+    picture, frame = Image.fromarray(rgb), whole_frame(rgb).box
+    greyed = picture
+    if specimen.mask is not None and any(view.grey for view in preprocessing.views):
+        greyed = Image.fromarray(grey_background(rgb, specimen, preprocessing.fill))
     side = preprocessing.side
     views = np.empty((len(preprocessing.views), side, side, 3), np.uint8)
     for index, view in enumerate(preprocessing.views):
+        seen, box = greyed if view.grey else picture, specimen.box if view.region == "specimen" else frame
         if view.kind == "padded":
-            views[index] = _padded(picture, specimen.box, preprocessing)
+            views[index] = _padded(seen, box, preprocessing)
         else:
-            views[index] = _crop(picture, specimen.box, view.fraction, preprocessing)
+            views[index] = _crop(seen, box, view.fraction, preprocessing)
     return views
 
 

@@ -135,11 +135,12 @@ def test_pickles_are_not_opened(folder: Path, net: keras.Model) -> None:
 
 def test_eight_bits_without_their_scale(folder: Path, net: keras.Model) -> None:
     arrays = arrays_of(net)
-    packed = np.zeros(arrays.pop("head/kernel").shape, np.int8)
+    kernel = arrays.pop("head/kernel")
+    packed = np.zeros_like(kernel, dtype=np.int8)
     save(folder, arrays | {"head/kernel.q": packed})
     with pytest.raises(MissingWeightsError, match=r"head/kernel\.q has no head/kernel\.scale"):
         load_weights(net, "lite0")
-    scale = np.ones(packed.shape[-1], np.float32)
+    scale = np.ones(len(kernel[0, 0, 0]), np.float32)
     save(folder, arrays | {"head/kernel.q": packed, "head/kernel.scale": scale})
     load_weights(net, "lite0")
     assert not np.any(net.get_layer("head").kernel)

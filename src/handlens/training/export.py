@@ -19,11 +19,13 @@ from handlens.bundle import CARD, FORMAT, GRAPH, MANIFEST, open_bundle
 from handlens.errors import UsageError
 from handlens.evaluation.answers import COVERAGE, AnswerSettings
 from handlens.evaluation.evaluate import read_report
+from handlens.localiser_files import GRAPH as LOCALISER_GRAPH
+from handlens.localiser_files import MANIFEST as LOCALISER_MANIFEST
+from handlens.localiser_files import LocaliserFiles
 from handlens.model import Model
 from handlens.onnx_session import cpu_session
 from handlens.photo import PhotoError, read_photo
 from handlens.selftest import drawn_picture
-from handlens.specimen import whole_frame
 from handlens.training.card import model_card
 from handlens.training.classifier import agreement, as_onnx, one_view_classifier
 from handlens.training.fitting.settings import FitSettings
@@ -32,7 +34,7 @@ from handlens.training.pictures_run import read_picture_split, run_network
 from handlens.training.quantise import quantise
 from handlens.training.run import MODEL_FILE, BadRunError, Run
 from handlens.training.samples import read_samples, with_split
-from handlens.views import make_views
+from handlens.viewer import viewer_of
 
 __all__ = ["export"]
 
@@ -71,7 +73,7 @@ def export(
     net = _network(run)
     preprocessing = run.settings.preprocessing
     picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
-    views = make_views(picture, whole_frame(picture), preprocessing)[np.newaxis]
+    views = viewer_of(preprocessing).views(picture)[np.newaxis]
     graph = as_onnx(net)
     if int8:
         shown = _training_views(run)
@@ -82,6 +84,9 @@ def export(
         if agreed < _LEAST_AGREEMENT:
             raise BadRunError(f"the int8 graph answers only {agreed:.0%} of the training photos as Keras does")
     files = {GRAPH: graph, CARD: model_card(name, run, report, notes, int8=int8).encode("utf-8")}
+    if preprocessing.needs_specimen:
+        localiser = LocaliserFiles.read()
+        files |= {LOCALISER_MANIFEST: localiser.manifest, LOCALISER_GRAPH: localiser.graph}
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
@@ -135,6 +140,7 @@ def _training_views(run: Run) -> NDArray[np.uint8]:
         data = read_picture_split(run.source, ("train",), run.settings, run.folder, quiet=True)
         return data.pictures.at(rng.permutation(len(data.pictures))[:_SHOWN])[:, np.newaxis]
     preprocessing = run.settings.preprocessing
+    viewer = viewer_of(preprocessing)
     samples = with_split(read_samples(run.source), "train")
     views: list[NDArray[np.uint8]] = []
     for place in rng.permutation(len(samples)):
@@ -142,7 +148,7 @@ def _training_views(run: Run) -> NDArray[np.uint8]:
             rgb = read_photo(samples[place].path, needed_side=preprocessing.needed_side).rgb
         except PhotoError:
             continue
-        views.append(make_views(rgb, whole_frame(rgb), preprocessing))
+        views.append(viewer.views(rgb))
         if len(views) == _SHOWN:
             break
     return np.stack(views)

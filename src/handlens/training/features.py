@@ -22,12 +22,13 @@ import onnxruntime
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from handlens.localiser_files import LocaliserFiles
 from handlens.photo import PhotoError, read_photo
 from handlens.processors import processors
-from handlens.specimen import whole_frame
 from handlens.training.arrays import read_arrays
 from handlens.training.samples import Sample
-from handlens.views import Preprocessing, make_views
+from handlens.viewer import viewer_of
+from handlens.views import Preprocessing
 
 __all__ = ["Backbone", "Features", "extract"]
 
@@ -72,12 +73,14 @@ def extract(
     # Building the graph takes seconds, which a run whose features are all kept does not need to spend.
     session = cache(lambda: onnxruntime.InferenceSession(backbone.graph(), providers=["CPUExecutionProvider"]))
 
+    viewer = viewer_of(preprocessing, threads=1)
+
     def views(sample: Sample) -> NDArray[np.uint8] | PhotoError:
         try:
             photo = read_photo(sample.path, name=sample.file, needed_side=preprocessing.needed_side)
         except PhotoError as error:
             return error
-        views = make_views(photo.rgb, whole_frame(photo.rgb), preprocessing)
+        views = viewer.views(photo.rgb)
         return np.ascontiguousarray(views[:, :, ::-1]) if mirrored else views
 
     parts = []
@@ -136,6 +139,8 @@ def _write(path: Path, part: Features) -> None:
 def _key(samples: Sequence[Sample], identity: str, preprocessing: Preprocessing, mirrored: bool) -> str:
     state = hashlib.sha256(f"{identity}\t{mirrored}\n".encode())
     state.update(json.dumps(preprocessing.as_dict(), sort_keys=True).encode())
+    if preprocessing.needs_specimen:
+        state.update(LocaliserFiles.read().digest.encode())
     for sample in samples:
         size = sample.path.stat().st_size if sample.path.is_file() else -1
         state.update(f"{sample.file}\t{size}\n".encode("utf-8", "surrogateescape"))

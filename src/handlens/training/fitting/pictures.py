@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from handlens.photo import PhotoError, read_photo
 from handlens.processors import processors
-from handlens.specimen import whole_frame
 from handlens.training.samples import Sample
-from handlens.views import Preprocessing, make_views
+from handlens.viewer import viewer_of
+from handlens.views import Preprocessing
 
 __all__ = ["Pictures", "read_pictures"]
 
@@ -75,13 +75,14 @@ def read_pictures(
     kept = folder / _key(samples, preprocessing)
     kept.mkdir(parents=True, exist_ok=True)
 
+    viewer = viewer_of(preprocessing, threads=1)
+
     def picture(sample: Sample) -> NDArray[np.uint8] | Failure:
         try:
             photo = read_photo(sample.path, name=sample.file, needed_side=preprocessing.needed_side)
         except PhotoError as error:
             return error.photo, error.code, error.detail
-        views = make_views(photo.rgb, whole_frame(photo.rgb), preprocessing)
-        return np.asarray(views[0])
+        return np.asarray(viewer.views(photo.rgb)[0])
 
     chunks, read, failures = [], [], []
     with ThreadPoolExecutor(processors()) as pool:
