@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from tqdm import tqdm
 
 from handlens.onnx_session import cpu_session
 from handlens.photo import read_photo
-from handlens.specimen import MASK_THRESHOLD, Box, Specimen, grey_background, whole_frame
+from handlens.specimen import MASK_THRESHOLD, Box, Specimen, whole_frame
 from handlens.specimen_localiser import Localiser
 from handlens.specimen_mask import bounding_box
 from handlens.training.samples import Sample, read_samples, with_split
@@ -43,9 +44,10 @@ VIEWS: Final = {
     "padded": View("padded"),
     "crop": View("crop", 1.0),
     "crop65": View("crop", 0.65),
-    "box": View("padded"),
-    "grey-box": View("padded"),
-    "grey-centre": View("crop", 0.7),
+    "box": View("padded", 1.0, "specimen"),
+    "grey-box": View("padded", 1.0, "specimen", grey=True),
+    "grey-centre": View("crop", 0.7, "specimen", grey=True),
+    "grey-frame": View("padded", grey=True),
 }
 SIDES: Final = {"vits14": 224, "lite2": 260, "lite0": 224}
 
@@ -71,29 +73,28 @@ def extract(options: argparse.Namespace, side: int, folder: Path) -> None:
     samples = with_split(read_samples(MANIFEST), options.split)
     session = cpu_session(graph(options.backbone, side))
     localiser = Localiser.load(threads=1)
-    preprocessing = Preprocessing(side=side, views=(VIEWS[options.view],))
+    view = VIEWS[options.view]
+    preprocessing = Preprocessing(side=side, views=(view,))
 
     def seen(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """The view and, for each patch of 14 pixels, how much of it is specimen."""
-        rgb = read_photo(sample.path, name=sample.file, needed_side=None).rgb
+        rgb = read_photo(sample.path, name=sample.file, needed_side=preprocessing.needed_side).rgb
+        needed = view.needs_specimen or options.backbone.startswith("vit")
         found = whole_frame(rgb)
-        if "box" in options.view or "grey" in options.view or options.backbone.startswith("vit"):
+        if needed:
             found = teacher(sample, rgb) if options.masks == "teacher" else localiser.locate(rgb)
-        if options.view.startswith("grey"):
-            rgb = grey_background(rgb, found)
-        looked = found if "box" in options.view or "grey" in options.view else whole_frame(rgb)
-        view = make_views(rgb, looked, preprocessing)[0]
+        shown = make_views(rgb, found, preprocessing)[0]
         height, width = rgb.shape[:2]
         mask = np.full((height, width, 3), 255, np.uint8)
         if found.mask is not None:
             inside = Image.fromarray(np.where(found.mask >= MASK_THRESHOLD, 255, 0).astype(np.uint8))
             mask = np.repeat(np.asarray(inside.resize((width, height)))[..., None], 3, axis=2)
-        share = make_views(mask, looked, Preprocessing(side=side // 14 * 14, views=preprocessing.views, fill=0))[0]
+        share = make_views(mask, found, Preprocessing(side // 14 * 14, (replace(view, grey=False),), fill=0))[0]
         grid = side // 14
         patches = share[..., 0].reshape(grid, 14, grid, 14).mean(axis=(1, 3)).ravel() / 255
         if options.mirror:
-            view, patches = view[:, ::-1], patches.reshape(grid, grid)[:, ::-1].ravel()
-        return np.ascontiguousarray(view), patches.astype(np.float32)
+            shown, patches = shown[:, ::-1], patches.reshape(grid, grid)[:, ::-1].ravel()
+        return np.ascontiguousarray(shown), patches.astype(np.float32)
 
     with ThreadPoolExecutor(2) as pool:
         for start in tqdm(range(0, len(samples), CHUNK), desc=folder.name, unit="chunk"):
@@ -104,7 +105,7 @@ def extract(options: argparse.Namespace, side: int, folder: Path) -> None:
             parts = []
             for first in range(0, len(read), BATCH):
                 part = read[first : first + BATCH]
-                output = session.run(None, {"photo": np.stack([view for view, _ in part])})[0]
+                output = session.run(None, {"photo": np.stack([shown for shown, _ in part])})[0]
                 parts.append(pooled(output, np.stack([patches for _, patches in part])))
             temporary = path.with_name(f".{path.name}")
             with temporary.open("wb") as file:

@@ -12,7 +12,7 @@ from handlens.errors import UsageError
 
 __all__ = ["add_arguments", "add_fit_arguments", "fit_settings", "run"]
 
-_HEAD_ONLY: Final = ("strength", "balance", "mirror")
+_HEAD_ONLY: Final = ("strength", "balance", "mirror", "look")
 _FIT_ONLY: Final = (
     "among",
     "picture",
@@ -64,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     head.add_argument(
         "--no-mirror", action="store_false", dest="mirror", default=None, help="do not train on mirrored copies"
+    )
+    head.add_argument(
+        "--look",
+        choices=("frame", "specimen", "both"),
+        help="at the whole photo (default), the specimen with its background greyed, or both",
     )
     fit = parser.add_argument_group("with --method fit (defaults are the network's own, see docs/training.md)")
     add_fit_arguments(fit)
@@ -133,6 +138,7 @@ def run(options: argparse.Namespace) -> int:
             network=options.network,
             keep_unusable=not options.drop_unusable,
             mirror=options.mirror is not False,
+            look=options.look or "frame",
             head=HeadSettings(**given_head),
         )
         finished = train(options.source, options.out, settings)

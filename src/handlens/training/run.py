@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,29 @@ from handlens.training.samples import BadSamplesError, Sample, digest, read_samp
 from handlens.training.weights import load_weights, weights_digest
 from handlens.views import Preprocessing, View
 
-__all__ = ["BadRunError", "FrozenData", "Run", "TrainSettings", "load_run", "read_split", "train", "write_record"]
+__all__ = [
+    "LOOKS",
+    "BadRunError",
+    "FrozenData",
+    "Run",
+    "TrainSettings",
+    "load_run",
+    "read_split",
+    "train",
+    "write_record",
+]
 
 RUN_FILE: Final = "run.json"
 MODEL_FILE: Final = "model.keras"
-_VIEWS: Final = (View("padded"), View("crop", 1.0), View("crop", 0.65))
+Look = Literal["frame", "specimen", "both"]
+_FRAME: Final = (View("padded"), View("crop", 1.0), View("crop", 0.65))
+_SPECIMEN: Final = (View("padded", 1.0, "specimen", grey=True), View("crop", 0.7, "specimen", grey=True))
+LOOKS: Final[Mapping[Look, tuple[View, ...]]] = {
+    "frame": _FRAME,
+    "specimen": _SPECIMEN,
+    "both": _FRAME + _SPECIMEN,
+}
+"""The views of a frozen network: of the whole photo, of the specimen with its background greyed, or of both."""
 
 
 class BadRunError(HandlensError):
@@ -47,18 +65,19 @@ class BadRunError(HandlensError):
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
     """`network`: a name of LITE_FAMILY. `keep_unusable`: train on photos marked unusable too (they are never judged).
-    `mirror`: train on left-right mirrored photos as well.
+    `mirror`: train on left-right mirrored photos as well. `look`: which views, a key of LOOKS.
     """
 
     network: str = "lite2"
     keep_unusable: bool = True
     mirror: bool = True
+    look: Look = "frame"
     head: HeadSettings = field(default_factory=HeadSettings)
 
     @property
     def preprocessing(self) -> Preprocessing:
         """The views of this network."""
-        return Preprocessing(side=LITE_FAMILY[self.network].side, views=_VIEWS)
+        return Preprocessing(side=LITE_FAMILY[self.network].side, views=LOOKS[self.look])
 
 
 @dataclass(frozen=True, slots=True)
