@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from handlens._version import __version__
@@ -37,6 +38,10 @@ __all__ = [
     "identify",
     "open_bundle",
 ]
+
+# ONNX Runtime from 1.32 on otherwise tells its makers of every session, from this machine, and keeps an id of it in the
+# user's folder. It reads this when it is imported, so it is said here, before any part of Handlens does that.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES: Final = {
     "bundle": ("BadBundleError", "Bundle", "open_bundle"),
