@@ -127,7 +127,7 @@ def test_no_door_has_a_preprocessing_of_its_own() -> None:
     source = Path(open_bundle.__code__.co_filename).parent
     serving = [path for path in source.rglob("*.py") if not {"dataset", "training", "evaluation"} & set(path.parts)]
     for call, homes in (
-        ("make_views(", {"views.py", "identifier.py", "explain.py"}),
+        ("make_views(", {"views.py", "viewer.py"}),
         ("InferenceSession(", {"onnx_session.py"}),
         ("cpu_session(", {"onnx_session.py", "model.py", "specimen_localiser.py"}),
         # The localiser stretches the photo for itself, and its mask; what it looks at is no view.
