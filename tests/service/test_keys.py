@@ -98,7 +98,9 @@ def test_the_document_says_that_a_key_is_needed(locked: httpx.Client, client: ht
     assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "holds no key"), ("# none\n", "holds no key"), (KEY, "line 1")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "holds no key"), ("# none\n", "holds no key"), pytest.param(KEY, "line 1", id="no hash")]
+)
 def test_a_keys_file_that_would_open_the_service_is_refused(
     tiny: Identifier, tmp_path: Path, text: str, said: str
 ) -> None:

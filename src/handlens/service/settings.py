@@ -80,7 +80,7 @@ class Settings(BaseModel):
     max_field_bytes: PositiveInt = Field(default=16 * 2**10, description="Largest text field.")
     max_url_bytes: PositiveInt = Field(default=4096, description="Longest path with its query.")
     max_head_bytes: PositiveInt = Field(default=16 * 2**10, description="Longest request line with all headers.")
-    max_connections: PositiveInt = Field(default=64, description="Connections beyond which photos are refused.")
+    max_connections: PositiveInt = Field(default=256, description="Connections beyond which photos are refused.")
     max_concurrent: PositiveInt = Field(default=2, description="Photos that are decoded and scored at the same time.")
     max_queue: NonNegativeInt = Field(default=32, description="Requests that may wait for their turn.")
 
