@@ -19,6 +19,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from urllib.parse import urlsplit
 
+IDLE = 3.0
+"""Seconds after which a connection is not used again."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -65,9 +68,13 @@ class Load:
     def client(self) -> None:
         """Sends until there is no turn left."""
         connection: http.client.HTTPConnection | None = None
+        used = 0.0
         while self._more():
             start, status, retry = time.perf_counter(), 0, False
             try:
+                if connection and start - used > IDLE:  # the service may be about to close it
+                    connection.close()
+                    connection = None
                 connection = connection or http.client.HTTPConnection(self._at.netloc, timeout=120)
                 connection.request("POST", self._at.path, self._body, {"Content-Type": self._options.content_type})
                 response = connection.getresponse()
@@ -77,6 +84,7 @@ class Load:
                     connection = None
             except (OSError, http.client.HTTPException):
                 connection = None
+            used = time.perf_counter()
             with self._lock:
                 self.rows.append((status, start, time.perf_counter(), retry))
 

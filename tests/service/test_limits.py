@@ -150,6 +150,19 @@ def test_a_body_that_keeps_coming_after_its_refusal_is_cut_off(hurried: str) -> 
         keep_sending_until_closed(connection, b"5\r\nhello\r\n")
 
 
+def test_who_reads_only_after_sending_sees_why_it_was_refused(tiny: Identifier) -> None:
+    """However long the body takes, where it was stated to be of a size that is taken."""
+    settings = Settings(head_timeout=SHORT, body_timeout=60, min_body_rate=0)
+    with running(create_app(tiny, settings), settings) as address, connected(address) as connection:
+        connection.sendall(BEGIN + b"content-length: 50\r\n\r\n")
+        for _ in range(5):
+            time.sleep(SHORT / 2)
+            connection.sendall(bytes(10))
+        check_problem(read_answer(connection), 415, "unsupported-media-type")
+        connection.sendall(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert read_answer(connection).status_code == 200
+
+
 def test_a_client_that_takes_no_answer_is_cut_off(hurried: str) -> None:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

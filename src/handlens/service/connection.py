@@ -2,8 +2,9 @@
 
 - Headers must arrive within `head_timeout`, on a new connection and for each later request.
 - A client that takes no bytes of its answer for `body_timeout` is cut off.
-- A body that nobody wants any more is read, and thrown away, for `head_timeout`: a client that reads only after
-  sending sees the answer, and one that never ends is cut off.
+- A body that nobody wants any more is read, and thrown away, for `head_timeout`, or for `body_timeout` where it was
+  stated to be of a size that is taken: a client that reads only after sending sees the answer, also of a service that
+  has much to do, and one that never ends is cut off.
 - What is no HTTP, or has a head that is too long, gets a problem document like every other failure.
 - Beyond `max_connections` requests are marked for the gate; beyond four times as many connections are closed at once.
 """
@@ -100,7 +101,12 @@ class GuardedProtocol(H11Protocol):
 
             self._start("unsent", self._settings.body_timeout, cut_off)
         if self.conn.their_state is h11.SEND_BODY:
-            self._start("unwanted", self._settings.head_timeout, self.transport.abort)
+            ends = any(
+                name == b"content-length" and value.isdigit() and int(value) <= self._settings.max_body_bytes
+                for name, value in self.headers
+            )
+            seconds = self._settings.body_timeout if ends else self._settings.head_timeout
+            self._start("unwanted", seconds, self.transport.abort)
 
     def pause_writing(self) -> None:
         """The client does not take what is sent."""
