@@ -1,12 +1,14 @@
 """Runs the steps of the Dockerfile without a container engine, then the image's command as the image would.
 
-    python scripts/check_dockerfile.py [--file Dockerfile] [--context .]
+    python scripts/check_dockerfile.py [--file Dockerfile] [--context .] [--lock requirements/serve.txt]
 
 Every stage gets an empty folder in place of the root, at the same path one after the other, with a virtual environment
 of this Python as the base image's. COPY takes from the build context, less what .dockerignore leaves out, or from a
-finished stage; RUN is run by a shell, ENV and WORKDIR are kept, USER is only checked. Then the final stage's ENTRYPOINT
-and CMD are started with its environment, its HEALTHCHECK has to pass, a drawn amethyst is identified over HTTP, SIGTERM
-has to end it with status 0, and nothing below the root may have changed. Exit status 1, and the step, where one fails.
+finished stage; RUN is run by a shell, but one that needs root is checked for form and told as "not run"; ENV and
+WORKDIR are kept, USER is only checked. The final stage may hold no tool, test or cache, and only what the lock names.
+Then its ENTRYPOINT and CMD are started with its environment, its HEALTHCHECK has to pass, a drawn amethyst is
+identified over HTTP, SIGTERM has to end it with status 0, and nothing below the root may have changed. Exit status 1,
+and the step, where one fails.
 """
 
 from __future__ import annotations
@@ -34,8 +36,11 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PHOTO: Final = ROOT / "examples" / "drawn-amethyst.png"
 PLACES: Final = ("opt", "build", "usr")
 """Folders of the image that steps write to or run from; other absolute paths are left alone."""
-NOT_WANTED: Final = ("gcc", "cc", "make", "pip", "pytest", "hatchling")
-START_SECONDS, STOP_SECONDS = 60, 30
+NOT_WANTED: Final = ("gcc", "g++", "cc", "cc1", "clang", "ld", "make", "pip", "pytest", "hatchling")
+OWN: Final = "handlens"
+"""The package that the image is of, which no lock names."""
+NEEDS_ROOT: Final = frozenset({"apt-get", "apt", "apk", "dpkg", "useradd", "adduser", "groupadd", "addgroup", "chown"})
+START_SECONDS, STOP_SECONDS, RUN_SECONDS = 60, 30, 900
 
 
 class StepError(Exception):
@@ -93,10 +98,46 @@ def exec_form(text: str) -> list[str]:
 
 def assignments(text: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that an ENV sets; $NAME is what it was before."""
-    pairs = (word.partition("=") for word in shlex.split(text))
+    pairs = [word.partition("=") for word in shlex.split(text)]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise StepError("not in the form NAME=VALUE")
     return {
         name: re.sub(r"\$\{?(\w+)\}?", lambda match: environment.get(match[1], ""), value) for name, _, value in pairs
     }
+
+
+def needs_root(text: str) -> bool:
+    """Whether a RUN has a command that only root can run, and that would change this machine."""
+    return any(words and words[0] in NEEDS_ROOT for words in commands(text))
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each command of a shell line."""
+    found: list[list[str]] = [[]]
+    words = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
+    words.whitespace_split = True
+    for word in words:
+        if set(word) <= set("();|&\n"):
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
+
+
+def check_form(text: str) -> None:
+    """Checks a RUN that is not run: apt-get asks nothing and leaves no lists, users and groups have numbers."""
+    if subprocess.run(["/bin/sh", "-nc", text], capture_output=True).returncode:
+        raise StepError("the shell cannot read it")
+    for words in commands(text):
+        if words[:1] == ["apt-get"] and "install" in words:
+            if not {"-y", "-yqq", "--yes", "--assume-yes"} & set(words) or "--no-install-recommends" not in words:
+                raise StepError("apt-get install without -y and --no-install-recommends")
+            if not re.search(r"rm -rf /var/lib/apt/lists", text):
+                raise StepError("the lists of apt-get stay")
+        if words[:1] in (["useradd"], ["adduser"]) and not re.search(r"(--uid|-u)[ =][1-9]\d*", " ".join(words)):
+            raise StepError("a user without a number")
+        if words[:1] in (["groupadd"], ["addgroup"]) and not re.search(r"(--gid|-g)[ =][1-9]\d*", " ".join(words)):
+            raise StepError("a group without a number")
 
 
 def ignored(path: str, patterns: list[str]) -> bool:
@@ -140,8 +181,8 @@ class Build:
         }
         return kept | {name: self.mapped(text) for name, text in self.stage.environment.items()}
 
-    def run(self, one: Instruction) -> None:
-        """One step."""
+    def run(self, one: Instruction) -> str:
+        """One step; "ok", or "not run" where it was only checked. Raises StepError."""
         match one.name:
             case "FROM":
                 self._begin(one.text)
@@ -152,6 +193,9 @@ class Build:
                 self._place(one.text).mkdir(parents=True, exist_ok=True)
             case "COPY":
                 self._copy(one.text)
+            case "RUN" if needs_root(one.text):
+                check_form(one.text)
+                return "not run"
             case "RUN":
                 self._shell(one.text)
             case "USER":
@@ -166,6 +210,7 @@ class Build:
                 pass
             case _:
                 raise StepError("this script does not know the instruction")
+        return "ok"
 
     def _begin(self, text: str) -> None:
         image, _, name = text.partition(" AS ")
@@ -215,7 +260,12 @@ class Build:
         script = self.mapped(text)
         folder = self._place(".")
         done = subprocess.run(
-            ["/bin/sh", "-ec", script], cwd=folder, env=self.environment(), capture_output=True, text=True
+            ["/bin/sh", "-ec", script],
+            cwd=folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=RUN_SECONDS,
         )
         if done.returncode:
             raise StepError(f"exit status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -229,29 +279,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--file", type=Path, default=ROOT / "Dockerfile")
     parser.add_argument("--context", type=Path, default=ROOT)
+    parser.add_argument("--lock", type=Path, default=ROOT / "requirements" / "serve.txt")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         build = Build(options.context.resolve(), Path(folder).resolve())
-        step = ""
+        step = str(options.file)
         try:
             for one in instructions(options.file.read_text()):
                 step = f"line {one.line}: {one.name} {one.text[:80]}"
                 begun = time.perf_counter()
-                build.run(one)
-                print(f"ok  {time.perf_counter() - begun:5.1f} s  {step}", flush=True)
-            for step, check in (
-                ("what the image holds", check_contents),
-                ("the command", check_command),
-            ):
-                print(f"ok           {step}: {check(build)}", flush=True)
-        except StepError as error:
+                outcome = build.run(one)
+                print(f"{outcome:7}  {time.perf_counter() - begun:5.1f} s  {step}", flush=True)
+            step = "what the image holds"
+            print(f"ok                {step}: {check_contents(build, options.lock)}", flush=True)
+            step = "the command"
+            print(f"ok                {step}: {check_command(build)}", flush=True)
+        except (StepError, OSError, ValueError, subprocess.SubprocessError, http.client.HTTPException) as error:
             print(f"NO  {step}: {error}", file=sys.stderr)
             return 1
     return 0
 
 
-def check_contents(build: Build) -> str:
-    """The final stage beside its base holds no tool that only building or testing needs; how large it is."""
+def check_contents(build: Build, lock: Path) -> str:
+    """The final stage beside its base holds no tool, test or cache, and only what the lock names; how large it is."""
     if build.stage.user == "root":
         raise StepError("the user is root")
     own = [path for place in PLACES if place != "usr" for path in (build.root / place).rglob("*")]
@@ -260,8 +310,37 @@ def check_contents(build: Build) -> str:
             raise StepError(f"{found[0].relative_to(build.root)} is in the image")
     if caches := [path for path in own if path.name in ("http-v2", "selfcheck") or path.suffix == ".whl"]:
         raise StepError(f"{caches[0].relative_to(build.root)} is a cache")
+    if tests := [path for path in own if is_test(path)]:
+        raise StepError(f"{tests[0].relative_to(build.root)} is a test")
+    installed = {distribution(path) for path in own if path.name.endswith(".dist-info")}
+    named = locked(lock.read_text())
+    if strange := sorted(pair for pair in installed - named if pair[0] != OWN):
+        raise StepError(f"{'=='.join(strange[0])} is not in {lock.name}")
     size = sum(path.stat().st_size for path in own if path.is_file() and not path.is_symlink())
-    return f"{size / 1e6:.0f} MB beside the base image"
+    return f"{len(installed)} packages, {size / 1e6:.0f} MB beside the base image"
+
+
+def is_test(path: Path) -> bool:
+    """Whether it is a test, but for those that other packages bring inside themselves."""
+    if path.name not in ("tests", "conftest.py") and not (path.name.startswith("test_") and path.suffix == ".py"):
+        return False
+    inside = path.parts[path.parts.index("site-packages") + 1 :] if "site-packages" in path.parts else ()
+    return len(inside) < 2 or inside[0] in ("tests", OWN)
+
+
+def distribution(path: Path) -> tuple[str, str]:
+    """Name, in the form in which names are compared, and version of a .dist-info folder."""
+    name, _, version = path.name.removesuffix(".dist-info").partition("-")
+    return plain_name(name), version
+
+
+def locked(text: str) -> set[tuple[str, str]]:
+    """Names and versions of a requirements file, for every Python and system."""
+    return {(plain_name(name), version) for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE)}
+
+
+def plain_name(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def check_command(build: Build) -> str:
@@ -289,6 +368,7 @@ def check_command(build: Build) -> str:
             raise StepError(f"SIGTERM did not end it in {STOP_SECONDS} s") from error
         finally:
             process.kill()
+            process.wait()
     if status:
         raise StepError(f"SIGTERM ended it with {status}")
     if changed := sorted(before.items() ^ state(build.root).items()):

@@ -98,6 +98,47 @@ def test_nothing_runs_with_more_rights_than_it_needs(documents: dict[str, Any]) 
     assert documents["NetworkPolicy"]["spec"]["egress"] == []
 
 
+def in_bytes(text: str) -> int:
+    """A size of compose (768m), Kubernetes (768Mi) or Caddy (65MiB, or 65MB of a million)."""
+    number, unit = re.fullmatch(r"(\d+)([A-Za-z]+)", text).groups()  # type: ignore[union-attr]
+    return int(number) * {"m": 2**20, "Mi": 2**20, "MiB": 2**20, "MB": 10**6}[unit]
+
+
+def image_settings(check: Any) -> Settings:
+    """The settings that the image is run with."""
+    values: dict[str, str] = {}
+    for one in check.instructions(DOCKERFILE.read_text()):
+        if one.name == "ENV":
+            values |= check.assignments(one.text, {})
+    names = {name.removeprefix("HANDLENS_").lower(): value for name, value in values.items() if "HANDLENS_" in name}
+    return Settings.model_validate(names)
+
+
+def test_the_proxy_lets_through_what_the_service_takes() -> None:
+    most = in_bytes(re.search(r"max_size (\w+)", CADDYFILE.read_text())[1])  # type: ignore[index]
+    assert most > max(Settings().max_batch_bytes, Settings().max_body_bytes)
+    wait = int(re.search(r"response_header_timeout (\d+)s", CADDYFILE.read_text())[1])  # type: ignore[index]
+    assert wait > Settings().request_timeout
+
+
+def test_what_may_be_in_hand_fits_the_memory(check: Any, documents: dict[str, Any]) -> None:
+    settings = image_settings(check)
+    assert settings.max_uploads_bytes >= settings.max_batch_bytes
+    # Two of the largest photos, as measured in docs/deployment.md; a body takes up to three times its size.
+    needed = 765 * 2**20 + 3 * settings.max_uploads_bytes
+    container = documents["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    assert in_bytes(container["resources"]["limits"]["memory"]) > needed
+    assert in_bytes(yaml.safe_load(COMPOSE.read_text())["services"]["handlens"]["mem_limit"]) > needed
+    assert in_bytes(re.search(r"-m (\w+)", (ROOT / "docs" / "deployment.md").read_text())[1]) > needed  # type: ignore[index]
+
+
+def test_every_document_says_what_it_is() -> None:
+    for one in yaml.safe_load_all(KUBERNETES.read_text()):
+        assert {"apiVersion", "kind", "metadata"} <= set(one)
+        assert one["metadata"]["name"].startswith("handlens")
+        assert ("stringData" if one["kind"] == "Secret" else "spec") in one
+
+
 def test_selectors_find_the_pods(documents: dict[str, Any]) -> None:
     labels = documents["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
     for kind, path in (("Service", ()), ("PodDisruptionBudget", ("matchLabels",)), ("Deployment", ("matchLabels",))):
@@ -175,8 +216,7 @@ def test_steps_are_run_in_their_stage(check: Any, tmp_path: Path) -> None:
         "RUN mkdir /opt && echo $WORD > /opt/out && cat here.txt >> /opt/out\n"
         "FROM python:3.13.1-slim\nCOPY --from=one /opt /opt\nUSER 5:5\n"
     )
-    for one in check.instructions(text):
-        build.run(one)
+    assert {build.run(one) for one in check.instructions(text)} == {"ok"}
     assert (build.root / "opt" / "out").read_text() == "said\nhere"
     assert not (build.root / "build").exists()
     assert build.stage.user == "5:5"
@@ -202,6 +242,74 @@ def test_a_step_that_fails_is_named(
     said = capsys.readouterr().err
     assert why in said
     assert "line 2" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("ENV", "A 1", "NAME=VALUE"),
+        ("RUN", "apt-get install -y curl", "--no-install-recommends"),
+        ("RUN", "apt-get install -y --no-install-recommends curl", "lists"),
+        ("RUN", "true && useradd app", "user without a number"),
+        ("RUN", "groupadd app", "group without a number"),
+        ("RUN", "useradd --uid 5 app && )", "shell cannot read"),
+    ],
+)
+def test_the_form_of_a_step_is_checked(check: Any, tmp_path: Path, name: str, text: str, why: str) -> None:
+    build = check.Build(tmp_path, tmp_path)
+    build.stages.append(check.Stage("one"))
+    with pytest.raises(check.StepError, match=why):
+        build.run(check.Instruction(1, name, text))
+
+
+def test_what_needs_root_is_not_run(check: Any, tmp_path: Path) -> None:
+    build = check.Build(tmp_path, tmp_path)
+    build.stages.append(check.Stage("one"))
+    for text in (
+        f"touch {tmp_path}/made && useradd --uid 5 app",
+        f"touch {tmp_path}/made; apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/*",
+    ):
+        assert build.run(check.Instruction(1, "RUN", text)) == "not run"
+    assert not list(tmp_path.iterdir())
+    assert not check.needs_root("python -m pip install apt && echo useradd")
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("six-1.17.0.dist-info", "six==1.17.0 is not in lock.txt"),
+        ("numpy-1.0.dist-info", "numpy==1.0 is not in lock.txt"),
+        ("tests", "is a test"),
+        ("handlens/test_a.py", "is a test"),
+        ("../pip", "pip is in the image"),
+        ("../bin/gcc", "gcc is in the image"),
+        ("../a.whl", "is a cache"),
+    ],
+)
+def test_what_the_image_must_not_hold(check: Any, tmp_path: Path, path: str, why: str) -> None:
+    lock = tmp_path / "lock.txt"
+    lock.write_text("numpy==2.4.6 ; python_version < '3.12' \\\n    --hash=sha256:0\npydantic-core==2.0\n")
+    build = check.Build(tmp_path, tmp_path)
+    build.stages.append(check.Stage("one", user="5:5"))
+    packages = build.root / "opt" / "site-packages"
+    for name in ("numpy-2.4.6.dist-info", "pydantic_core-2.0.dist-info", "handlens-0.1.0.dist-info", "numpy/tests"):
+        (packages / name).mkdir(parents=True)
+    assert "3 packages" in check.check_contents(build, lock)
+    (packages / path).resolve().mkdir(parents=True)
+    with pytest.raises(check.StepError, match=re.escape(why)):
+        check.check_contents(build, lock)
+
+
+def test_a_command_that_does_not_answer_is_named(
+    check: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = dockerfile(tmp_path, "USER 5:5", 'HEALTHCHECK CMD ["true"]', 'CMD ["sleep", "60"]')
+    monkeypatch.setattr("sys.argv", ["check_dockerfile.py", *steps])
+    assert check.main() == 1
+    assert "NO  the command: " in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["check_dockerfile.py", "--file", str(tmp_path / "none")])
+    assert check.main() == 1
+    assert f"NO  {tmp_path / 'none'}: " in capsys.readouterr().err
 
 
 def test_the_manifest_opens_the_service_to_nobody(documents: dict[str, Any], tmp_path: Path) -> None:

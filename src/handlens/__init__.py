@@ -39,8 +39,9 @@ __all__ = [
     "open_bundle",
 ]
 
-# ONNX Runtime from 1.32 on otherwise tells its makers of every session, from this machine, and keeps an id of it in the
-# user's folder. It reads this when it is imported, so it is said here, before any part of Handlens does that.
+# ONNX Runtime (seen with 1.32 on Linux) otherwise keeps an id of the machine and a database of events in the user's
+# folder; its library has an address to report them to. It reads this when it is imported, so it is said here, before
+# any part of Handlens does that.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES: Final = {
