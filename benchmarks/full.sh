@@ -5,7 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv-dev/bin/python}
 status=0
-for benchmark in startup memory origin_mask near_duplicates localiser dataset_scale download download_memory training_throughput evidence; do
+for benchmark in startup one_photo memory origin_mask near_duplicates localiser dataset_scale download download_memory training_throughput evidence; do
     echo "== $benchmark"
     "$python" "benchmarks/$benchmark.py" || status=1
 done

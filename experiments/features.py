@@ -4,8 +4,8 @@
 
 Views: `padded`, `crop` and `crop65` of the whole frame; `box`, the specimen's box padded to a square; `grey-box`, the
 same with the background greyed. Box and mask are the localiser's that ships (`--masks teacher`: those that it learnt
-from). Of vits14: of blocks 3, 6, 9 and 11 the class token, the mean of the patches and the mean of the patches inside
-the mask; of lite2: the pooled features.
+from). Of vits14: of each block the class token, and of its patches the mean, the mean inside the mask and the standard
+deviation inside the mask; of lite2: the pooled features.
 
 On disk: OUT/<split>-<backbone><side>-<view>[-mirror][-teacher]/00000.npz ...: `features` (n, K, D) float16, a chunk of
 128 photos each, in the order of the manifest. A killed run goes on.
@@ -39,7 +39,7 @@ DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
 MANIFEST: Final = DATA / "photos" / "manifest.csv"
 CHUNK: Final = 128
 BATCH: Final = 4
-BLOCKS: Final = (3, 6, 9, 11)
+BLOCKS: Final = tuple(range(12))
 VIEWS: Final = {
     "padded": View("padded"),
     "crop": View("crop", 1.0),
@@ -114,14 +114,16 @@ def extract(options: argparse.Namespace, side: int, folder: Path) -> None:
 
 
 def pooled(output: NDArray[np.float32], patches: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, K, D): of lite its features as they are, K = 1; of tokens (N, blocks, 1 + P, D) three of each block."""
+    """(N, K, D): of lite its features as they are, K = 1; of tokens (N, blocks, 1 + P, D) four of each block."""
     if output.ndim == 2:
         return output[:, np.newaxis]
     weight = patches + 1e-3
     weight = (weight / weight.sum(axis=1, keepdims=True))[:, np.newaxis, :, np.newaxis]
     tokens = output[:, :, 1:]
-    three = (output[:, :, 0], tokens.mean(axis=2), (tokens * weight).sum(axis=2))
-    return np.stack(three, axis=2).reshape(len(output), -1, output.shape[-1])
+    inside = (tokens * weight).sum(axis=2)
+    spread = (np.square(tokens - inside[:, :, np.newaxis]) * weight).sum(axis=2) ** 0.5
+    four = (output[:, :, 0], tokens.mean(axis=2), inside, spread)
+    return np.stack(four, axis=2).reshape(len(output), -1, output.shape[-1])
 
 
 def teacher(sample: Sample, rgb: NDArray[np.uint8]) -> Specimen:

@@ -3,8 +3,9 @@
     python -m experiments.heads OUT vits14224-grey-box:6,9,11:c,m lite2260-grey-box [--labels ten] [--nuisance 8] ...
 
 A source is a folder of `experiments.features` without its split, then for tokens the blocks and of each the class token
-(c), the mean (m) and the mean inside the mask (i). Sources joined by + are one head's features; several sources are
-heads whose log-probabilities are averaged. Where OUT has the mirrored features too they are trained on.
+(c), the mean (m), the mean (i) and the deviation (d) inside the mask. Sources joined by + are one head's features;
+several sources are heads whose log-probabilities are averaged. Where OUT has the mirrored features too they are trained
+on.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from handlens.evaluation.protocol import grouped_folds, photographer_folds
 from handlens.identifier import ORIGIN_TEN
 from handlens.training.samples import read_samples, with_split
 
-KINDS = "cmi"
+KINDS = "cmid"
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def features(out: Path, source: str) -> tuple[NDArray[np.float32], NDArray[np.fl
     if chosen:
         blocks = [BLOCKS.index(int(one)) for one in chosen[0].split(",")]
         kinds = [KINDS.index(one) for one in chosen[1].split(",")]
-        places = [3 * block + kind for block in blocks for kind in kinds]
+        places = [len(KINDS) * block + kind for block in blocks for kind in kinds]
         found = [one[:, places] for one in found]
     flat = [one.reshape(len(one), -1) for one in found]
     return flat[0], flat[1] if len(flat) > 1 else None

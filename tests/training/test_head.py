@@ -130,3 +130,51 @@ def test_fewer_than_two_labels(count: int) -> None:
 def test_settings_that_make_no_sense(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         HeadSettings(**wrong)  # type: ignore[arg-type]
+
+
+def photographed(seed: int, shift: float) -> tuple[NDArray[np.float32], NDArray[np.str_], NDArray[np.str_]]:
+    """Two labels that differ along one direction, photographed by two people who differ along another: the first has
+    mostly agates, the second mostly quartz, so that the studio tells the label, too.
+    """
+    rng = np.random.default_rng(seed)
+    rows, labels, whose = [], [], []
+    for label, away, counts in (("agate", -0.8, (66, 4)), ("quartz", 0.8, (4, 66))):
+        for person, count in enumerate(counts):
+            found = rng.normal(size=(count, 6))
+            found[:, 0] += away
+            found[:, 1] += shift * (2 * person - 1)
+            rows.append(found)
+            labels += [label] * count
+            whose += [f"person {person}"] * count
+    return np.concatenate(rows).astype(np.float32), np.array(labels), np.array(whose)
+
+
+def test_what_tells_the_photographer_is_left_out() -> None:
+    features, labels, whose = photographed(0, 2.0)
+    plain = fit_head(features, labels, HeadSettings(strength=1.0), whose)
+    blind = fit_head(features, labels, HeadSettings(strength=1.0, nuisance=1), whose)
+
+    def studio(head: LinearHead) -> float:
+        return float(np.abs(head.weights[1]).max() / np.abs(head.weights[0]).max())
+
+    assert studio(plain) > 0.2
+    assert studio(blind) < 0.1 * studio(plain)
+    # In the other studio than most of its kind.
+    swapped, truth, _ = photographed(1, -2.0)
+    assert np.mean(named(blind, swapped) == truth) > np.mean(named(plain, swapped) == truth) + 0.05
+
+
+@pytest.mark.parametrize("whose", [None, "one", "own"])
+def test_without_two_photographers_of_one_label_nothing_is_left_out(whose: str | None) -> None:
+    features, labels, _ = photographed(0, 2.0)
+    people = None if whose is None else labels if whose == "own" else np.full(len(labels), "")
+    plain, asked = (fit_head(features, labels, HeadSettings(nuisance=n), people) for n in (0, 8))
+    np.testing.assert_array_equal(plain.weights, asked.weights)
+    np.testing.assert_array_equal(plain.bias, asked.bias)
+
+
+def test_no_more_directions_are_left_out_than_there_are() -> None:
+    features, labels, whose = photographed(0, 2.0)
+    head = fit_head(features, labels, HeadSettings(nuisance=50), whose)
+    assert np.isfinite(head.weights).all()
+    assert np.mean(named(head, features) == labels) > 0.7

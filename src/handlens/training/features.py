@@ -33,17 +33,18 @@ from handlens.views import Preprocessing
 __all__ = ["Backbone", "Features", "extract"]
 
 _CHUNK: Final = 128
-_BATCH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
     """A frozen network: `graph` makes its ONNX file, uint8 (N, side, side, 3) → float32 (N, D); `identity` names its
-    weights, since two exports of one network need not be equal byte for byte.
+    weights, since two exports of one network need not be equal byte for byte. `batch`: photos that are run together,
+    1 where the network's answer for one depends on the others.
     """
 
     identity: str
     graph: Callable[[], bytes]
+    batch: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def extract(
             path, chunk = kept / f"{start // _CHUNK:05d}.npz", samples[start : start + _CHUNK]
             part = _kept_part(path, len(chunk))
             if part is None:
-                part = _made_part(list(pool.map(views, chunk)), session(), len(preprocessing.views))
+                part = _made_part(list(pool.map(views, chunk)), session(), len(preprocessing.views), backbone.batch)
                 _write(path, part)
             parts.append(part)
     return Features(
@@ -114,15 +115,18 @@ def _kept_part(path: Path, photos: int) -> Features | None:
 
 
 def _made_part(
-    views: Sequence[NDArray[np.uint8] | PhotoError], session: onnxruntime.InferenceSession, views_each: int
+    views: Sequence[NDArray[np.uint8] | PhotoError],
+    session: onnxruntime.InferenceSession,
+    views_each: int,
+    rows_together: int,
 ) -> Features:
     name, width = session.get_inputs()[0].name, int(session.get_outputs()[0].shape[-1])
     read = np.array([not isinstance(row, PhotoError) for row in views])
     values = np.zeros((len(views), views_each * width), np.float32)
-    for start in range(0, len(views), _BATCH):
-        batch = [row for row in views[start : start + _BATCH] if not isinstance(row, PhotoError)]
+    for start in range(0, len(views), rows_together):
+        batch = [row for row in views[start : start + rows_together] if not isinstance(row, PhotoError)]
         if batch:
-            places = start + np.flatnonzero(read[start : start + _BATCH])
+            places = start + np.flatnonzero(read[start : start + rows_together])
             values[places] = session.run(None, {name: np.concatenate(batch)})[0].reshape(len(batch), -1)
     failures = tuple((error.photo, error.code, error.detail) for error in views if isinstance(error, PhotoError))
     return Features(values, read, failures)

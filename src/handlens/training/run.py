@@ -14,7 +14,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -23,12 +22,11 @@ from numpy.typing import NDArray
 
 from handlens._version import __version__
 from handlens.errors import HandlensError, UsageError
-from handlens.training.features import Backbone, Features, extract
+from handlens.training.features import Features, extract
 from handlens.training.fitting.settings import FitSettings
+from handlens.training.frozen import backbone_of, frozen_network, frozen_side
 from handlens.training.head import HeadSettings, LinearHead, fit_head
-from handlens.training.lite import LITE_FAMILY, lite_backbone
 from handlens.training.samples import BadSamplesError, Sample, digest, read_samples, with_split
-from handlens.training.weights import load_weights, weights_digest
 from handlens.views import Preprocessing, View
 
 __all__ = [
@@ -45,15 +43,18 @@ __all__ = [
 
 RUN_FILE: Final = "run.json"
 MODEL_FILE: Final = "model.keras"
-Look = Literal["frame", "specimen", "both"]
+Look = Literal["frame", "box", "specimen", "both"]
 _FRAME: Final = (View("padded"), View("crop", 1.0), View("crop", 0.65))
-_SPECIMEN: Final = (View("padded", 1.0, "specimen", grey=True), View("crop", 0.7, "specimen", grey=True))
+_BOX: Final = (View("padded", 1.0, "specimen", grey=True),)
+_SPECIMEN: Final = (*_BOX, View("crop", 0.7, "specimen", grey=True))
 LOOKS: Final[Mapping[Look, tuple[View, ...]]] = {
     "frame": _FRAME,
+    "box": _BOX,
     "specimen": _SPECIMEN,
     "both": _FRAME + _SPECIMEN,
 }
-"""The views of a frozen network: of the whole photo, of the specimen with its background greyed, or of both."""
+"""The views of a frozen network: three of the whole photo, one of the specimen with its background greyed, that and its
+middle, or whole photo and specimen."""
 
 
 class BadRunError(HandlensError):
@@ -64,7 +65,7 @@ class BadRunError(HandlensError):
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """`network`: a name of LITE_FAMILY. `keep_unusable`: train on photos marked unusable too (they are never judged).
+    """`network`: a name of FROZEN. `keep_unusable`: train on photos marked unusable too (they are never judged).
     `mirror`: train on left-right mirrored photos as well. `look`: which views, a key of LOOKS.
     """
 
@@ -77,7 +78,7 @@ class TrainSettings:
     @property
     def preprocessing(self) -> Preprocessing:
         """The views of this network."""
-        return Preprocessing(side=LITE_FAMILY[self.network].side, views=LOOKS[self.look])
+        return Preprocessing(side=frozen_side(self.network), views=LOOKS[self.look])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +117,13 @@ class FrozenData:
 
     def fit(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
         """A head fitted on the samples at `places`."""
-        labels = np.array([sample.label for sample in self.at(places)])
-        if self.mirrored is None:
-            return fit_head(self.plain[places], labels, settings)
-        both = np.concatenate([self.plain[places], self.mirrored[places]])
-        return fit_head(both, np.concatenate([labels, labels]), settings)
-
-
-def backbone_of(network: str) -> Backbone:
-    """The pretrained network `network`, to be frozen."""
-    return Backbone(f"{network}:{weights_digest(network)}", partial(_graph, network))
-
-
-@cache
-def _graph(network: str) -> bytes:
-    """Its ONNX file; making it takes longer than the features of many photos."""
-    from handlens.training.classifier import as_onnx
-
-    net = lite_backbone(network)
-    load_weights(net, network)
-    return as_onnx(net)
+        chosen = self.at(places)
+        labels, whose = np.array([one.label for one in chosen]), np.array([one.fold for one in chosen])
+        features = self.plain[places]
+        if self.mirrored is not None:
+            features = np.concatenate([features, self.mirrored[places]])
+            labels, whose = np.tile(labels, 2), np.tile(whose, 2)
+        return fit_head(features, labels, settings, whose)
 
 
 def read_split(
@@ -176,8 +164,7 @@ def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = 
     data = read_split(source, "train", settings, folder, mirror=settings.mirror, quiet=quiet)
     chosen = data.places(settings)
     head = data.fit(chosen, settings.head)
-    backbone = lite_backbone(settings.network)
-    load_weights(backbone, settings.network)
+    backbone = frozen_network(settings.network)
     net = multi_view_classifier(backbone, len(settings.preprocessing.views), head)
     # Keras wants this suffix; the rename makes a file that is there a whole one.
     net.save(folder / "partial.keras")

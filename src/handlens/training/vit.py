@@ -22,15 +22,23 @@ VITS: Final = ("vits14",)
 """Their names."""
 VIT_SIDE: Final = 224
 """Pixels of a side by default: 16 x 16 patches."""
-FEATURE_BLOCKS: Final = (6, 9, 11)
-"""The blocks, counted from 0, whose outputs are features. Textures are told in the middle, things at the end."""
+FEATURE_BLOCKS: Final = (3, 6, 9, 11)
+"""The blocks, counted from 0, whose outputs are features. Colours and textures are told early, things at the end."""
 PATCH: Final = 14
 WIDTH: Final = 384
 _DEPTH: Final = 12
-_HEADS: Final = 6
-_EPSILON: Final = 1e-6
+HEADS: Final = 6
+EPSILON: Final = 1e-6
 _MEAN: Final = (0.485, 0.456, 0.406)
 _DEVIATION: Final = (0.229, 0.224, 0.225)
+PIXEL_SCALE: Final = tuple(1 / (255 * deviation) for deviation in _DEVIATION)
+PIXEL_OFFSET: Final = tuple(-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True))
+BACKGROUND: Final = 127
+"""The grey of what is no specimen in a view (`Preprocessing.fill`)."""
+NEAR: Final = 2.5
+"""A pixel is background where no channel is further from that grey."""
+INSIDE_FLOOR: Final = 1e-3
+"""The weight of a patch of nothing but background, beside 1 of one without: a view may have no other."""
 _OFFSET: Final = 0.1
 _CUBIC: Final = -0.75
 
@@ -56,25 +64,24 @@ class Tokens(layers.Layer):
 def vit_backbone(
     *, side: int = VIT_SIDE, blocks: Sequence[int] = FEATURE_BLOCKS, tokens: bool = False, name: str = "vits14"
 ) -> keras.Model:
-    """uint8 RGB (N, side, side, 3) → features float32 (N, 2 * 384 * len(blocks)).
+    """uint8 RGB (N, side, side, 3) → features float32 (N, 3 * 384 * len(blocks)).
 
-    `side`: pixels, a multiple of 14. Of the output of each of `blocks`, normalised: the class token, then the mean of
-    the patches' tokens; with `tokens` all of them instead, (N, len(blocks), 1 + P, 384). Scaling of the pixels is a
-    layer of the network. Weights are random until loaded (`handlens.training.weights`). Raises ValueError for another
-    side and for a block that there is not.
+    `side`: pixels, a multiple of 14. Of the output of each of `blocks`, normalised: the class token, the mean of the
+    patches' tokens, and their mean inside the specimen: each weighs as much as it shows no pixel of the grey that views
+    have in place of the background. With `tokens` all tokens instead, (N, len(blocks), 1 + P, 384). Scaling of the
+    pixels is a layer of the network. Weights are random until loaded (`handlens.training.weights`). Raises ValueError
+    for another side and for a block that there is not.
     """
     if side % PATCH or side < PATCH:
         raise ValueError(f"a side of {side} pixels is no multiple of {PATCH}")
     if not blocks or not set(blocks) <= set(range(_DEPTH)):
         raise ValueError(f"blocks {tuple(blocks)}: there are 0 to {_DEPTH - 1}")
     inputs = keras.Input((side, side, 3), dtype="uint8", name="photo")
-    scale = [1 / (255 * deviation) for deviation in _DEVIATION]
-    offset = [-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)]
-    x = layers.Rescaling(scale, offset=offset, name="normalise")(inputs)
+    x = layers.Rescaling(list(PIXEL_SCALE), offset=list(PIXEL_OFFSET), name="normalise")(inputs)
     x = layers.Conv2D(WIDTH, PATCH, strides=PATCH, name="patches")(x)
     count = (side // PATCH) ** 2
     x = Tokens(name="tokens")(layers.Reshape((count, WIDTH), name="in_a_row")(x))
-    norm = layers.LayerNormalization(epsilon=_EPSILON, name="norm")
+    norm = layers.LayerNormalization(epsilon=EPSILON, name="norm")
     found = []
     for number in range(max(blocks) + 1):
         x = _block(x, 1 + count, f"block{number:02d}")
@@ -82,20 +89,34 @@ def vit_backbone(
             found.append(norm(x))
     if tokens:
         return keras.Model(inputs, ops.stack(found, axis=1), name=name)
-    pooled = [part for one in found for part in (one[:, 0], ops.mean(one[:, 1:], axis=1))]
+    inside = _inside(inputs, side // PATCH)
+    pooled = [
+        part
+        for one in found
+        for part in (one[:, 0], ops.mean(one[:, 1:], axis=1), ops.sum(one[:, 1:] * inside, axis=1))
+    ]
     return keras.Model(inputs, layers.Concatenate(name="features")(pooled), name=name)
+
+
+def _inside(pixels: keras.KerasTensor, grid: int) -> keras.KerasTensor:
+    """Weights (N, P, 1) of the patches by how much of each is no background; they sum to 1."""
+    away = ops.max(ops.abs(ops.cast(pixels, "float32") - BACKGROUND), axis=-1, keepdims=True)
+    share = ops.average_pool(ops.cast(away > NEAR, "float32"), PATCH, PATCH)
+    weight = ops.reshape(share, (-1, grid * grid, 1)) + INSIDE_FLOOR
+    out: keras.KerasTensor = weight / ops.sum(weight, axis=1, keepdims=True)
+    return out
 
 
 def _block(x: keras.KerasTensor, tokens: int, name: str) -> keras.KerasTensor:
     """Attention and a perceptron, each on the normalised tokens and added to them."""
-    y = layers.LayerNormalization(epsilon=_EPSILON, name=f"{name}_norm1")(x)
+    y = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_norm1")(x)
     y = layers.Dense(3 * WIDTH, name=f"{name}_qkv")(y)
-    y = ops.transpose(ops.reshape(y, (-1, tokens, 3, _HEADS, WIDTH // _HEADS)), (2, 0, 3, 1, 4))
+    y = ops.transpose(ops.reshape(y, (-1, tokens, 3, HEADS, WIDTH // HEADS)), (2, 0, 3, 1, 4))
     query, key, value = y[0], y[1], y[2]
-    weight = ops.softmax(ops.matmul(query * (WIDTH // _HEADS) ** -0.5, ops.swapaxes(key, -1, -2)))
+    weight = ops.softmax(ops.matmul(query * (WIDTH // HEADS) ** -0.5, ops.swapaxes(key, -1, -2)))
     y = ops.reshape(ops.swapaxes(ops.matmul(weight, value), 1, 2), (-1, tokens, WIDTH))
     x = layers.Add(name=f"{name}_add1")([x, layers.Dense(WIDTH, name=f"{name}_projection")(y)])
-    y = layers.LayerNormalization(epsilon=_EPSILON, name=f"{name}_norm2")(x)
+    y = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_norm2")(x)
     y = layers.Dense(4 * WIDTH, name=f"{name}_up")(y)
     y = layers.Activation("gelu", name=f"{name}_gelu")(y)
     out: keras.KerasTensor = layers.Add(name=f"{name}_add2")([x, layers.Dense(WIDTH, name=f"{name}_down")(y)])

@@ -1,0 +1,225 @@
+"""ViT-S/14 as an ONNX graph, written straight from its weights: matrices in whole numbers, each step one operator.
+
+What comes out of Keras by way of TensorFlow takes some twenty operators for a normalisation, and twice the time. The
+network is that of `vit`, and tests hold the two together.
+
+The large matrices of the blocks are int8 with a scale an output; what they are multiplied with becomes uint8 when the
+graph runs, with a scale a tensor. The weights have 7 bits: processors without instructions for whole numbers (AVX2
+without VNNI) add two products in 16 bits, which those of 8 bits would go beyond. Source: Jacob et al., "Quantization
+and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (CVPR 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from handlens.training.vit import (
+    BACKGROUND,
+    EPSILON,
+    HEADS,
+    INSIDE_FLOOR,
+    NEAR,
+    PATCH,
+    PIXEL_OFFSET,
+    PIXEL_SCALE,
+    WIDTH,
+    resized_positions,
+)
+
+__all__ = ["vit_features_graph", "vit_views_graph"]
+
+_OPSET: Final = 20
+_IR: Final = 9
+_STEPS: Final = 63
+"""The largest weight of 7 bits."""
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+def vit_features_graph(weights: Weights, *, side: int, blocks: Sequence[int], int8: bool = True) -> bytes:
+    """`photo` uint8 (N, side, side, 3) → `features` float32 (N, 3 * 384 * len(blocks)), those of `vit_backbone`.
+
+    `weights`: arrays named `<layer>/<variable>` as the Keras network has them. `int8=False`: in float32 throughout.
+    """
+    graph = _Graph(weights, int8=int8)
+    features = graph.features(graph.node("Cast", ["photo"], to=TensorProto.FLOAT), side, tuple(blocks))
+    graph.node("Identity", [features], output="features")
+    width = 3 * WIDTH * len(blocks)
+    return graph.bytes({"photo": ["N", side, side, 3]}, {"features": ["N", width]})
+
+
+def vit_views_graph(
+    weights: Weights,
+    head: tuple[NDArray[np.float32], NDArray[np.float32]],
+    *,
+    side: int,
+    views: int,
+    blocks: Sequence[int],
+    int8: bool = True,
+) -> bytes:
+    """`views` uint8 (N, V, side, side, 3) → `logits` (N, labels) and `embedding` (N, D), as `multi_view_classifier`.
+
+    `head`: its matrix (V * D, labels) and bias (labels,).
+    """
+    graph = _Graph(weights, int8=int8)
+    width = 3 * WIDTH * len(blocks)
+    matrix, bias = head
+    shape = graph.constant("each_view", np.array([-1, side, side, 3], np.int64))
+    pixels = graph.node("Cast", [graph.node("Reshape", ["views", shape])], to=TensorProto.FLOAT)
+    features = graph.features(pixels, side, tuple(blocks))
+    joined = graph.node("Reshape", [features, graph.constant("joined", np.array([-1, views * width], np.int64))])
+    product = graph.node("MatMul", [joined, graph.constant("head", matrix)])
+    graph.node("Add", [product, graph.constant("head_bias", bias)], output="logits")
+    apart = graph.node("Reshape", [features, graph.constant("apart", np.array([-1, views, width], np.int64))])
+    mean = graph.mean(apart, 1)
+    graph.node("LpNormalization", [mean], output="embedding", axis=-1, p=2)
+    return graph.bytes({"views": ["N", views, side, side, 3]}, {"logits": ["N", len(bias)], "embedding": ["N", width]})
+
+
+class _Graph:
+    """Nodes and constants of one graph, in the order of their use, so that its bytes are always the same."""
+
+    def __init__(self, weights: Weights, *, int8: bool) -> None:
+        self._weights = weights
+        self._int8 = int8
+        self._nodes: list[Any] = []
+        self._constants: dict[str, Any] = {}
+
+    def bytes(self, inputs: Mapping[str, list[Any]], outputs: Mapping[str, list[Any]]) -> bytes:
+        """The whole file."""
+        graph = helper.make_graph(
+            self._nodes,
+            "vits14",
+            [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name, shape in inputs.items()],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+            list(self._constants.values()),
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)
+        model.producer_name = "handlens"
+        onnx.checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def node(self, operator: str, inputs: Sequence[str], *, output: str = "", **attributes: Any) -> str:
+        """Adds a node with one output and gives the output's name."""
+        name = f"{operator}{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, list(inputs), [output or f"{name}:0"], name=name, **attributes))
+        return output or f"{name}:0"
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        """A constant, kept once a name."""
+        if name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return name
+
+    def number(self, value: float) -> str:
+        """A constant of one number."""
+        return self.constant(f"number {value!r}", np.array(value, np.float32))
+
+    def mean(self, x: str, axis: int, *, keep: bool = False) -> str:
+        """The mean along an axis."""
+        axes = self.constant(f"axis {axis}", np.array([axis], np.int64))
+        return self.node("ReduceMean", [x, axes], keepdims=int(keep))
+
+    def features(self, pixels: str, side: int, blocks: tuple[int, ...]) -> str:
+        """Pixels float32 (N, side, side, 3) → (N, 3 * D * blocks)."""
+        grid = side // PATCH
+        first = self.node("Transpose", [pixels], perm=[0, 3, 1, 2])
+        inside = self._inside(first, grid)
+        x = self._tokens(first, grid)
+        found = []
+        for number in range(max(blocks) + 1):
+            x = self._block(x, f"block{number:02d}")
+            if number in blocks:
+                normed = self._norm(x, "norm")
+                found += [self._part(normed, 0, 1), self._part(normed, 1, 1 + grid * grid, inside)]
+        parts = self.node("Concat", found, axis=1)  # a class token, then two means, of each block
+        return self.node("Reshape", [parts, self.constant("in_a_row", np.array([0, -1], np.int64))])
+
+    def _part(self, normed: str, start: int, end: int, inside: str = "") -> str:
+        """Tokens from `start` to `end` (N, n, D), or with `inside` two means of them (N, 2, D): all, and inside."""
+        places = [self.constant(f"place {value}", np.array([value], np.int64)) for value in (start, end, 1)]
+        part = self.node("Slice", [normed, *places])
+        if not inside:
+            return part
+        return self.node("MatMul", [inside, part])
+
+    def _inside(self, first: str, grid: int) -> str:
+        """Weights (N, 2, P) of the patches: all alike, and by how much of each is no background; both sum to 1."""
+        away = self.node("Abs", [self.node("Sub", [first, self.number(BACKGROUND)])])
+        most = self.node("ReduceMax", [away, self.constant("axis 1", np.array([1], np.int64))], keepdims=1)
+        seen = self.node("Cast", [self.node("Greater", [most, self.number(NEAR)])], to=TensorProto.FLOAT)
+        share = self.node("AveragePool", [seen], kernel_shape=[PATCH, PATCH], strides=[PATCH, PATCH])
+        flat = self.node("Reshape", [share, self.constant("patches", np.array([0, 1, grid * grid], np.int64))])
+        weight = self.node("Add", [flat, self.number(INSIDE_FLOOR)])
+        total = self.node("ReduceSum", [weight, self.constant("axis 2", np.array([2], np.int64))], keepdims=1)
+        inside = self.node("Div", [weight, total])
+        alike = self.node("Add", [self.node("Mul", [flat, self.number(0)]), self.number(1 / grid**2)])
+        return self.node("Concat", [alike, inside], axis=1)
+
+    def _tokens(self, first: str, grid: int) -> str:
+        """Pixels (N, 3, side, side) → tokens (N, 1 + P, D); scaling of the pixels is in the first matrix."""
+        kernel, bias = self._weights["patches/kernel"], self._weights["patches/bias"]
+        scale = np.array(PIXEL_SCALE, np.float64)
+        offset = np.array(PIXEL_OFFSET, np.float64)
+        scaled = (kernel * scale[:, np.newaxis]).transpose(3, 2, 0, 1).astype(np.float32)
+        moved = (bias + np.einsum("ijcd,c->d", kernel.astype(np.float64), offset)).astype(np.float32)
+        kept = [self.constant("patches/kernel", scaled), self.constant("patches/bias", moved)]
+        x = self.node("Conv", [first, *kept], kernel_shape=[PATCH, PATCH], strides=[PATCH, PATCH])
+        x = self.node("Reshape", [x, self.constant("tokens", np.array([0, WIDTH, grid * grid], np.int64))])
+        x = self.node("Transpose", [x], perm=[0, 2, 1])
+        positions = resized_positions(self._weights["tokens/positions"], grid)
+        x = self.node("Add", [x, self.constant("positions", positions[:, 1:])])
+        class_token = self.constant("class_token", self._weights["tokens/class_token"] + positions[:, :1])
+        one = self._slice_first(x)
+        first_token = self.node("Add", [self.node("Mul", [one, self.number(0)]), class_token])
+        return self.node("Concat", [first_token, x], axis=1)
+
+    def _slice_first(self, x: str) -> str:
+        places = [self.constant(f"place {value}", np.array([value], np.int64)) for value in (0, 1, 1)]
+        return self.node("Slice", [x, *places])
+
+    def _norm(self, x: str, name: str) -> str:
+        kept = [self.constant(f"{name}/{part}", self._weights[f"{name}/{part}"]) for part in ("gamma", "beta")]
+        return self.node("LayerNormalization", [x, *kept], axis=-1, epsilon=EPSILON)
+
+    def _block(self, x: str, name: str) -> str:
+        """One block, see `vit`."""
+        y = self._dense(self._norm(x, f"{name}_norm1"), f"{name}_qkv")
+        thirds = self.constant("thirds", np.array([WIDTH] * 3, np.int64))
+        parts = [f"{name}_{part}" for part in ("query", "key", "value")]
+        self._nodes.append(helper.make_node("Split", [y, thirds], parts, name=f"{name}_split", axis=-1))
+        heads = self.constant("heads", np.array([0, 0, HEADS, WIDTH // HEADS], np.int64))
+        apart = [self.node("Reshape", [part, heads]) for part in parts]
+        query = self.node("Transpose", [apart[0]], perm=[0, 2, 1, 3])
+        key = self.node("Transpose", [apart[1]], perm=[0, 2, 3, 1])
+        value = self.node("Transpose", [apart[2]], perm=[0, 2, 1, 3])
+        scaled = self.node("Mul", [query, self.number((WIDTH // HEADS) ** -0.5)])
+        weight = self.node("Softmax", [self.node("MatMul", [scaled, key])], axis=-1)
+        y = self.node("Transpose", [self.node("MatMul", [weight, value])], perm=[0, 2, 1, 3])
+        y = self.node("Reshape", [y, self.constant("together", np.array([0, 0, WIDTH], np.int64))])
+        x = self.node("Add", [x, self._dense(y, f"{name}_projection")])
+        y = self._dense(self._norm(x, f"{name}_norm2"), f"{name}_up")
+        y = self.node("Gelu", [y], approximate="none")
+        return self.node("Add", [x, self._dense(y, f"{name}_down")])
+
+    def _dense(self, x: str, name: str) -> str:
+        """A matrix and its bias."""
+        kernel, bias = self._weights[f"{name}/kernel"], self.constant(f"{name}/bias", self._weights[f"{name}/bias"])
+        if not self._int8:
+            return self.node("Add", [self.node("MatMul", [x, self.constant(f"{name}/kernel", kernel)]), bias])
+        scale = np.maximum(np.abs(kernel).max(axis=0), 1e-12) / _STEPS
+        whole = self.constant(f"{name}/kernel", np.rint(kernel / scale).astype(np.int8))
+        number = len(self._nodes)
+        rows, its_scale, its_zero = (f"rows{number}:{place}" for place in range(3))
+        self._nodes.append(
+            helper.make_node("DynamicQuantizeLinear", [x], [rows, its_scale, its_zero], name=f"rows{number}")
+        )
+        product = self.node("MatMulInteger", [rows, whole, its_zero])
+        scales = self.node("Mul", [its_scale, self.constant(f"{name}/scale", scale.astype(np.float32))])
+        made = self.node("Mul", [self.node("Cast", [product], to=TensorProto.FLOAT), scales])
+        return self.node("Add", [made, bias])

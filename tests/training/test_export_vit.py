@@ -1,0 +1,61 @@
+"""The transformer from drawn pictures to a bundle: what the figures are of is what ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from handlens.bundle import open_bundle
+from handlens.cli.main import main
+from handlens.identifier import Identifier
+from handlens.selftest import run_self_test
+from handlens.training.run import LOOKS, TrainSettings, load_run, read_split
+from training.drawn_set import draw_set
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("transformer")
+    drawn = draw_set(folder / "data")
+    with threadpool_limits(1):
+        flags = ["--network", "vits14", "--look", "box", "--nuisance", "2", "--no-mirror"]
+        assert main(["train", str(drawn.manifest), "--out", str(folder / "run"), *flags]) == 0
+        assert main(["evaluate", str(folder / "run"), "--protocol", "grouped"]) == 0
+        assert main(["export", str(folder / "run"), "--out", str(folder / "bundle"), "--name", "drawn-vit"]) == 0
+    return folder
+
+
+def test_the_run_remembers_how_it_was_made(folder: Path) -> None:
+    settings = load_run(folder / "run").settings
+    assert isinstance(settings, TrainSettings)
+    assert (settings.network, settings.look, settings.head.nuisance) == ("vits14", "box", 2)
+    assert settings.preprocessing.views == LOOKS["box"]
+    assert settings.preprocessing.side == 224
+
+
+def test_the_bundle_answers_with_the_features_that_the_head_was_judged_on(folder: Path) -> None:
+    """Its numbers in 8 bits have one scale for all that runs together, so features are taken a photo at a time."""
+    run, identifier = load_run(folder / "run"), Identifier.load(folder / "bundle")
+    assert run_self_test(identifier).passed
+    settings = run.settings
+    assert isinstance(settings, TrainSettings)
+    data = read_split(run.source, "train", settings, folder / "run", mirror=False, quiet=True)
+    with threadpool_limits(1):  # fitted with as many threads as before, it is the same to the last digits
+        head = data.fit(data.places(settings), settings.head)
+    for place in (0, len(data.samples) // 2, len(data.samples) - 1):
+        _, views = identifier.views(data.samples[place].path)
+        logits = identifier.score(views).logits[0]
+        np.testing.assert_allclose(logits, head.logits(data.plain[place : place + 1])[0], atol=1e-4)
+
+
+def test_it_brings_the_localiser_and_says_what_it_is(folder: Path) -> None:
+    bundle = open_bundle(folder / "bundle")
+    assert bundle.localiser is not None
+    assert "DINOv2-S" in bundle.manifest["licences"]["backbone"]
+    assert "One view of the photo (the specimen's box padded to a square, its background greyed), 224 px" in bundle.card
+    assert "Left out are 2 directions" in bundle.card
+    assert "before that" not in bundle.card  # the figures are those of the 8 bits
+    assert len(bundle.graph) < 30e6

@@ -1,0 +1,106 @@
+"""The transformer's own graph says what Keras says, in whole numbers nearly so, and is always the same."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from handlens.onnx_session import cpu_session
+from handlens.onnx_wire import read_graph
+from handlens.training.classifier import multi_view_classifier
+from handlens.training.frozen import views_graph
+from handlens.training.head import LinearHead
+from handlens.training.vit import vit_backbone
+from handlens.training.vit_graph import vit_features_graph, vit_views_graph
+
+SIDE = 56
+BLOCKS = (1, 2)
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def net() -> keras.Model:
+    """A network of three blocks with random weights, none of them zero or one."""
+    net = vit_backbone(side=SIDE, blocks=BLOCKS)
+    rng = np.random.default_rng(0)
+    for layer in net.layers:
+        for weight in layer.weights:
+            spread = weight.shape[0] ** -0.5 if weight.name == "kernel" else 0.1
+            weight.assign(rng.normal(size=weight.shape) * spread + (weight.name == "gamma"))
+    return net
+
+
+@pytest.fixture(scope="module")
+def weights(net: keras.Model) -> Arrays:
+    return {f"{layer.name}/{weight.name}": np.asarray(weight) for layer in net.layers for weight in layer.weights}
+
+
+@pytest.fixture(scope="module")
+def photos() -> NDArray[np.uint8]:
+    """Two of noise, the second with the lower half background."""
+    found = np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
+    found[1, SIDE // 2 :] = 127
+    return found
+
+
+def test_in_floating_point_it_is_the_keras_network(
+    net: keras.Model, weights: Arrays, photos: NDArray[np.uint8]
+) -> None:
+    graph = vit_features_graph(weights, side=SIDE, blocks=BLOCKS, int8=False)
+    found = cpu_session(graph).run(["features"], {"photo": photos})[0]
+    wanted = np.asarray(net(photos, training=False))
+    assert found.shape == wanted.shape == (2, 2 * 3 * 384)
+    np.testing.assert_allclose(found, wanted, atol=2e-3)
+    assert np.abs(wanted).max() > 1
+
+
+def test_in_whole_numbers_it_is_nearly_that_and_a_quarter_of_the_size(
+    net: keras.Model, weights: Arrays, photos: NDArray[np.uint8]
+) -> None:
+    small, large = (vit_features_graph(weights, side=SIDE, blocks=BLOCKS, int8=way) for way in (True, False))
+    assert len(small) < 0.4 * len(large)  # the patches' matrix and the positions stay as they are
+    found = cpu_session(small).run(["features"], {"photo": photos})[0]
+    wanted = np.asarray(net(photos, training=False))
+    cosine = (found * wanted).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(wanted, axis=1)
+    assert cosine.min() > 0.99
+    assert not np.allclose(found, wanted, atol=1e-3)
+
+
+def test_weights_have_seven_bits(weights: Arrays) -> None:
+    model = onnx.load_from_string(vit_features_graph(weights, side=SIDE, blocks=BLOCKS))
+    whole = [
+        onnx.numpy_helper.to_array(one) for one in model.graph.initializer if one.data_type == onnx.TensorProto.INT8
+    ]
+    assert len(whole) == 4 * 3
+    assert all(np.abs(one).max() == 63 for one in whole)
+
+
+def test_the_same_weights_give_the_same_bytes(weights: Arrays) -> None:
+    first, second = (vit_features_graph(weights, side=SIDE, blocks=BLOCKS) for _ in range(2))
+    assert first == second
+
+
+def test_a_head_over_two_views(net: keras.Model, weights: Arrays, photos: NDArray[np.uint8]) -> None:
+    rng = np.random.default_rng(2)
+    matrix = rng.normal(size=(2 * 2304, 4)).astype(np.float32) / 50
+    head = LinearHead(("a", "b", "c", "d"), matrix, np.arange(4, dtype=np.float32))
+    whole = multi_view_classifier(net, 2, head)
+    graph = vit_views_graph(weights, (head.weights, head.bias), side=SIDE, views=2, blocks=BLOCKS, int8=False)
+    info = read_graph(graph)
+    assert info.inputs == {"views": (None, 2, SIDE, SIDE, 3)}
+    assert info.outputs == {"logits": (None, 4), "embedding": (None, 2304)}
+    views = np.stack([photos, photos[::-1], photos])
+    logits, embedding = cpu_session(graph).run(["logits", "embedding"], {"views": views})
+    wanted = whole(views, training=False)
+    np.testing.assert_allclose(logits, np.asarray(wanted["logits"]), atol=5e-3)
+    np.testing.assert_allclose(embedding, np.asarray(wanted["embedding"]), atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-5)
+
+
+def test_other_networks_have_no_graph_of_their_own() -> None:
+    inputs = keras.Input((1, 8, 8, 3), dtype="uint8", name="views")
+    net = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    assert views_graph(net) is None
