@@ -85,7 +85,7 @@ def test_the_same_weights_give_the_same_bytes(weights: Arrays) -> None:
 
 def test_a_head_over_two_views(net: keras.Model, weights: Arrays, photos: NDArray[np.uint8]) -> None:
     rng = np.random.default_rng(2)
-    matrix = rng.normal(size=(2 * 2304, 4)).astype(np.float32) / 50
+    matrix = (rng.normal(size=(2 * 2304, 4)) / 50).astype(np.float32)
     head = LinearHead(("a", "b", "c", "d"), matrix, np.arange(4, dtype=np.float32))
     whole = multi_view_classifier(net, 2, head)
     graph = vit_views_graph(weights, (head.weights, head.bias), side=SIDE, views=2, blocks=BLOCKS, int8=False)

@@ -85,7 +85,7 @@ def add_fit_arguments(parser: argparse._ArgumentGroup) -> None:
     """What training by gradient descent can be told."""
     parser.add_argument("--among", metavar="NAMES|@FILE", help="learn these labels only; origin-ten is understood")
     parser.add_argument("--picture", choices=("view", "origin-mask"), help="whole, or its background black")
-    parser.add_argument("--side", type=int, metavar="PIXELS", help="of the picture")
+    parser.add_argument("--side", type=int, metavar="PIXELS", help="of the picture or, with --method head, of a view")
     parser.add_argument("--epochs", type=int, help="at most")
     parser.add_argument("--batch", type=int, help="photos a step")
     parser.add_argument("--optimizer", choices=("adam", "adamw"))
@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
     from handlens.training.networks import network
 
     method = options.method or ("head" if options.network in FROZEN else "fit")
-    refused = _FIT_ONLY if method == "head" else _HEAD_ONLY
+    refused = [name for name in _FIT_ONLY if name != "side"] if method == "head" else _HEAD_ONLY
     if given := [name for name in refused if getattr(options, name) is not None]:
         raise UsageError(f"--{given[0].replace('_', '-')} says nothing with --method {method}")
     if method == "fit":
@@ -150,6 +150,7 @@ def run(options: argparse.Namespace) -> int:
             keep_unusable=not options.drop_unusable,
             mirror=options.mirror is not False,
             look=options.look or "frame",
+            side=options.side or 0,
             head=HeadSettings(**given_head),
         )
         finished = train(options.source, options.out, settings)

@@ -9,37 +9,48 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from handlens.errors import UsageError
 from handlens.training.features import Backbone
 from handlens.training.lite import LITE_FAMILY, lite_backbone
-from handlens.training.vit import FEATURE_BLOCKS, VIT_SIDE, VITS, vit_backbone
+from handlens.training.vit import FEATURE_BLOCKS, PATCH, VIT_SIDE, VITS, vit_backbone
 from handlens.training.weights import load_weights, weights_digest
 
-__all__ = ["FROZEN", "backbone_of", "frozen_network", "frozen_side", "views_graph"]
+__all__ = ["FROZEN", "backbone_of", "check_side", "frozen_network", "frozen_side", "views_graph"]
 
 FROZEN: Final = (*LITE_FAMILY, *VITS)
 """Their names."""
 
 
 def frozen_side(network: str) -> int:
-    """Pixels of a side of what it looks at."""
+    """Pixels of a side of what it looks at, where nothing else is asked for."""
     return VIT_SIDE if network in VITS else LITE_FAMILY[network].side
 
 
-def frozen_network(network: str) -> keras.Model:
+def check_side(network: str, side: int) -> None:
+    """Raises UsageError for a `side` in pixels that the network cannot look at."""
+    multiple, least, most = (PATCH, 4 * PATCH, 40 * PATCH) if network in VITS else (1, 64, 640)
+    if side % multiple or not least <= side <= most:
+        of = f"a multiple of {multiple} " if multiple > 1 else ""
+        raise UsageError(f"side is {side}: for {network} it must be {of}from {least} to {most}")
+
+
+def frozen_network(network: str, side: int | None = None) -> keras.Model:
     """It with its pretrained weights, uint8 (N, side, side, 3) → features (N, D). Raises MissingWeightsError."""
-    net = vit_backbone() if network in VITS else lite_backbone(network)
+    side = side or frozen_side(network)
+    net = vit_backbone(side=side) if network in VITS else lite_backbone(network, side=side)
     load_weights(net, network)
     return net
 
 
-def backbone_of(network: str) -> Backbone:
+def backbone_of(network: str, side: int | None = None) -> Backbone:
     """It as what `extract` runs: a transformer in whole numbers, as the bundle will have it, so that a head is fitted
     and judged on the features that it will meet.
     """
+    graph = partial(_graph, network, side or frozen_side(network))
     if network not in VITS:
-        return Backbone(f"{network}:{weights_digest(network)}", partial(_graph, network))
+        return Backbone(f"{network}:{weights_digest(network)}", graph)
     # What is between its matrices has one scale for all that runs together.
-    return Backbone(f"{network}:{weights_digest(network)}:int8:alone", partial(_graph, network), batch=1)
+    return Backbone(f"{network}:{weights_digest(network)}:int8:alone", graph, batch=1)
 
 
 def views_graph(net: keras.Model) -> bytes | None:
@@ -62,12 +73,12 @@ def _arrays(net: keras.Model) -> dict[str, NDArray[np.float32]]:
 
 
 @cache
-def _graph(network: str) -> bytes:
+def _graph(network: str, side: int) -> bytes:
     """Its ONNX file; making it takes longer than the features of many photos."""
     from handlens.training.classifier import as_onnx
     from handlens.training.vit_graph import vit_features_graph
 
-    net = frozen_network(network)
+    net = frozen_network(network, side)
     if network in VITS:
-        return vit_features_graph(_arrays(net), side=VIT_SIDE, blocks=FEATURE_BLOCKS)
+        return vit_features_graph(_arrays(net), side=side, blocks=FEATURE_BLOCKS)
     return as_onnx(net)

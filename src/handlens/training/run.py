@@ -24,7 +24,7 @@ from handlens._version import __version__
 from handlens.errors import HandlensError, UsageError
 from handlens.training.features import Features, extract
 from handlens.training.fitting.settings import FitSettings
-from handlens.training.frozen import backbone_of, frozen_network, frozen_side
+from handlens.training.frozen import backbone_of, check_side, frozen_network, frozen_side
 from handlens.training.head import HeadSettings, LinearHead, fit_head
 from handlens.training.samples import BadSamplesError, Sample, digest, read_samples, with_split
 from handlens.views import Preprocessing, View
@@ -66,19 +66,25 @@ class BadRunError(HandlensError):
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
     """`network`: a name of FROZEN. `keep_unusable`: train on photos marked unusable too (they are never judged).
-    `mirror`: train on left-right mirrored photos as well. `look`: which views, a key of LOOKS.
+    `mirror`: train on left-right mirrored photos as well. `look`: which views, a key of LOOKS. `side`: their pixels, 0
+    for the network's own. Raises UsageError for a side that it cannot look at.
     """
 
     network: str = "lite2"
     keep_unusable: bool = True
     mirror: bool = True
     look: Look = "frame"
+    side: int = 0
     head: HeadSettings = field(default_factory=HeadSettings)
+
+    def __post_init__(self) -> None:
+        if self.side:
+            check_side(self.network, self.side)
 
     @property
     def preprocessing(self) -> Preprocessing:
         """The views of this network."""
-        return Preprocessing(side=frozen_side(self.network), views=LOOKS[self.look])
+        return Preprocessing(side=self.side or frozen_side(self.network), views=LOOKS[self.look])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,7 @@ def read_split(
         raise BadRunError(f"{source}: there is no photo of the split {split!r}")
     if any(sample.prepared == "origin-mask" for sample in samples):
         raise BadSamplesError(f"{source}: the pictures have a black background: train with --method fit")
-    backbone = backbone_of(settings.network)
+    backbone = backbone_of(settings.network, settings.side)
 
     def features(mirrored: bool) -> Features:
         return extract(samples, backbone, settings.preprocessing, folder / "features", mirrored=mirrored, quiet=quiet)
@@ -164,7 +170,7 @@ def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = 
     data = read_split(source, "train", settings, folder, mirror=settings.mirror, quiet=quiet)
     chosen = data.places(settings)
     head = data.fit(chosen, settings.head)
-    backbone = frozen_network(settings.network)
+    backbone = frozen_network(settings.network, settings.side)
     net = multi_view_classifier(backbone, len(settings.preprocessing.views), head)
     # Keras wants this suffix; the rename makes a file that is there a whole one.
     net.save(folder / "partial.keras")
