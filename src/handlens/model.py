@@ -40,6 +40,8 @@ class Model:
     def run(self, views: NDArray[np.uint8]) -> Scores:
         """Scores of N photos from their views, uint8 (N, V, side, side, 3).
 
+        A graph may take the scales of its 8-bit numbers from all that it is given, so that what it says of a photo
+        depends a little on those beside it: every door gives it one photo at a time.
         Raises BadBundleError when the graph fails, or gives other than one finite logit a label: what a file says of
         its shapes need not be true.
         """

@@ -4,9 +4,10 @@ What comes out of Keras by way of TensorFlow takes some twenty operators for a n
 network is that of `vit`, and tests hold the two together.
 
 The large matrices of the blocks are int8 with a scale an output; what they are multiplied with becomes uint8 when the
-graph runs, with a scale a tensor. The weights have 7 bits: processors without instructions for whole numbers (AVX2
-without VNNI) add two products in 16 bits, which those of 8 bits would go beyond. Source: Jacob et al., "Quantization
-and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (CVPR 2018).
+graph runs, with a scale a tensor: for all photos of one run, so that they should be run one at a time. The weights have
+7 bits: processors without instructions for whole numbers (AVX2 without VNNI) add two products in 16 bits, which those
+of 8 bits would go beyond. Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference" (CVPR 2018).
 """
 
 from __future__ import annotations
