@@ -50,7 +50,7 @@ def backbone_of(network: str, side: int | None = None) -> Backbone:
     if network not in VITS:
         return Backbone(f"{network}:{weights_digest(network)}", graph)
     # What is between its matrices has one scale for all that runs together.
-    return Backbone(f"{network}:{weights_digest(network)}:int8:alone", graph, batch=1)
+    return Backbone(f"{network}:{weights_digest(network)}:int8-4:alone", graph, batch=1)
 
 
 def views_graph(net: keras.Model) -> bytes | None:
