@@ -80,6 +80,10 @@ class Bundle:
     card: str = ""
     localiser: LocaliserFiles | None = None
 
+    def without_graphs(self) -> Bundle:
+        """It for whoever has made sessions of the graphs, which hold them too: tens of megabytes less."""
+        return replace(self, graph=b"", localiser=None)
+
 
 def default_bundle_path() -> Path:
     """The bundle that is used when none is named: that of the environment, else the one in the package."""

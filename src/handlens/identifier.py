@@ -54,7 +54,7 @@ class Identifier(Answerer):
         self._viewer = with_network.submit(_viewer, bundle, threads)  # first, as a photo's first step needs it
         self._model = with_network.submit(Model, bundle, threads=threads)
         with_network.shutdown(wait=False)
-        super().__init__(bundle)
+        super().__init__(bundle.without_graphs())
         if wait:
             self._viewer.result()
             self._model.result()

@@ -32,7 +32,7 @@ class Model:
             self._session = cpu_session(bundle.graph, threads)
         except Exception as error:
             raise BadBundleError(f"{bundle.path}: the runtime refuses the graph: {error}") from error
-        self._bundle = bundle
+        self._bundle = bundle.without_graphs()
         types = tensor_types(self._session)
         if any(types.get(name) != wanted for name, wanted in _TYPES.items()):
             raise BadBundleError(f"{bundle.path}: the graph has the types {types}: they must be {_TYPES}")

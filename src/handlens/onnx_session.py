@@ -27,7 +27,11 @@ def cpu_session(graph: bytes, threads: int | None = None) -> onnxruntime.Inferen
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # A thread that spins while it waits takes a processor from decoding and from other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, sess_options=options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(graph, sess_options=options, providers=["CPUExecutionProvider"])
+    # The session keeps the bytes for a change of providers, which is never made here; they are a second copy of the
+    # weights, tens of megabytes of a small machine. A runtime that no longer has the attribute loses nothing by this.
+    session._model_bytes = b""
+    return session
 
 
 def tensor_types(session: onnxruntime.InferenceSession) -> dict[str, str]:

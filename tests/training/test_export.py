@@ -473,7 +473,6 @@ def test_no_run(tmp_path: Path) -> None:
     ("arguments", "status"),
     [
         (["--network", "lite9"], 2),
-        (["--network", "lite1"], 2),
         (["--strength", "0"], 2),
         (["--strength", "nan"], 2),
     ],
@@ -485,6 +484,13 @@ def test_wrong_usage_of_train_is_one_sentence(
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1
     assert error[0].startswith("handlens train: ")
+
+
+def test_a_network_whose_weights_are_not_kept_is_one_sentence(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(made.drawn.manifest), "--out", str(tmp_path / "run"), "--network", "lite1"]) == 1
+    assert capsys.readouterr().err == "handlens train: no pretrained weights are kept for lite1\n"
 
 
 def test_a_run_cannot_be_a_file(made: Made, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
+from handlens.allocator import keep_one_arena
 from handlens.cli import options as shared
 from handlens.cli.identify_table import Outcome, Writer, table
 from handlens.errors import UsageError
@@ -46,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         "rotate": options.rotate,
         "lang": options.lang,
     }
+    keep_one_arena()
     identifier = Identifier.load(options.bundle, wait=False)
     # Not before: what it imports is imported while the network is being made ready.
     asked["evidence"] = shared.evidence(options)

@@ -1,0 +1,48 @@
+"""One heap for all threads. What it saves is measured by benchmarks/memory.py."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from handlens.allocator import keep_one_arena
+
+HEAPS = """
+import ctypes, sys, threading
+from handlens.allocator import keep_one_arena
+if sys.argv[1] == "one":
+    assert keep_one_arena()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fdopen.restype = ctypes.c_void_p
+together = threading.Barrier(6)
+def hold():
+    together.wait()
+    for _ in range(100):
+        libc.malloc(1000)
+    together.wait()
+threads = [threading.Thread(target=hold) for _ in range(6)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+out = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, out)
+libc.fflush(out)
+"""
+
+
+def heaps(how: str) -> int:
+    done = subprocess.run([sys.executable, "-c", HEAPS, how], check=True, capture_output=True, text=True)
+    return done.stdout.count("<heap nr=")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the heaps of glibc")
+def test_threads_share_one_heap() -> None:
+    assert heaps("one") == 1
+    assert heaps("many") > 1
+
+
+def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not keep_one_arena()
