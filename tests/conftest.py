@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bundles import write_bundle
+from handlens.bundle import open_bundle
 from handlens.identifier import Identifier
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,7 +20,7 @@ SHARED_PHOTOS = ROOT.parent / "shared" / "data" / "photos"
 @pytest.fixture(scope="session")
 def identifier() -> Identifier:
     """The bundle that ships, loaded once."""
-    return Identifier.load()
+    return Identifier(open_bundle())  # with its graphs, for those that make others of it
 
 
 @pytest.fixture(scope="session")
@@ -53,4 +54,4 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_bundle: Path) -> Identifier:
     """The identifier of the tiny bundle."""
-    return Identifier.load(tiny_bundle, threads=1)
+    return Identifier(open_bundle(tiny_bundle), threads=1)

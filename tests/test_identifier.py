@@ -281,6 +281,12 @@ def test_evidence_of_many_photos_is_of_each(soft: Identifier) -> None:
     assert found == [soft.identify(photo, evidence=HARD, lang="es") for photo in photos]
 
 
+def test_what_is_loaded_keeps_no_second_copy_of_the_graphs(tiny: Identifier) -> None:
+    assert tiny.bundle.graph
+    assert not Identifier.load(tiny.bundle.path, threads=1).bundle.graph
+    assert Identifier.load().bundle.localiser is None
+
+
 def test_several_threads_share_tables_that_are_made_once(tiny: Identifier, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 

@@ -54,7 +54,7 @@ class Identifier(Answerer):
         self._viewer = with_network.submit(_viewer, bundle, threads)  # first, as a photo's first step needs it
         self._model = with_network.submit(Model, bundle, threads=threads)
         with_network.shutdown(wait=False)
-        super().__init__(bundle.without_graphs())
+        super().__init__(bundle)
         if wait:
             self._viewer.result()
             self._model.result()
@@ -78,9 +78,12 @@ class Identifier(Answerer):
         `threads`: those of the network, by default as many as there are processors. `wait=False` returns while the
         network is still being made ready, so that a first photo can be read meanwhile; an error of the network then
         comes with its first use. Raises BadBundleError; MissingExtraError where the bundle needs more than is
-        installed.
+        installed. Its `bundle` has no graphs any more, which are tens of megabytes: the sessions have them.
         """
-        return cls(open_bundle(bundle), threads=threads, wait=wait)
+        opened = open_bundle(bundle)
+        identifier = cls(opened, threads=threads, wait=wait)
+        identifier.bundle = opened.without_graphs()
+        return identifier
 
     def identify(
         self,
