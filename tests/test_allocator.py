@@ -37,7 +37,9 @@ def heaps(how: str) -> int:
     return done.stdout.count("<heap nr=")
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc: there is no mallopt, and heaps cannot be counted")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="not glibc: there is no mallopt, and heaps cannot be counted"
+)
 def test_threads_share_one_heap() -> None:
     assert heaps("one") == 1
     assert heaps("many") > 1

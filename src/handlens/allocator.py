@@ -15,7 +15,7 @@ def keep_one_arena() -> bool:
     """Has all threads share one heap from now on, where the C library is glibc: whether it is done.
 
     By default every thread has a heap of its own and keeps what is freed there, so that the photo being decoded cannot
-    have what making the network beside it left over: about 20 MB with a 48-megapixel JPEG. For a program of few threads;
+    have what making the network beside it left over: about 20 MB with a 48-megapixel JPEG. For programs of few threads;
     more would wait for one another. Other C libraries and systems have no such call.
     """
     if sys.platform != "linux":
