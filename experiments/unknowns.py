@@ -1,6 +1,7 @@
 """Scores that tell what the model does not know from what it knows, on the embeddings of the bundle that ships.
 
     python -m experiments.unknowns OUT [--far FOLDER ...]
+    python -m experiments.unknowns OUT --write
 
 Known: photos of the split `train` by photographers that the head of their fold has not seen. Near unknowns: half B of
 `others`, without varieties and members of known species, compared within one origin and weighed by its known photos.
@@ -21,7 +22,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ from tqdm import tqdm
 
 from experiments.features import MANIFEST
 from handlens.evaluation.protocol import photographer_folds
+from handlens.evaluation.unknowns import unknown_minerals
 from handlens.identifier import Identifier
 from handlens.minerals import KnowledgeBase
 from handlens.photo import PhotoError
@@ -52,8 +54,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--far", type=Path, nargs="*", default=[])
+    parser.add_argument("--write", action="store_true", help="only write the far pictures into OUT, for other judges")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.write:
+        for at, (_, picture) in enumerate(shipped()):
+            picture.convert("RGB").save(options.out / f"{at:04d}.png")
+        return
     with MANIFEST.open(newline="", encoding="utf-8") as file:
         rows = {row["file"]: row for row in csv.DictReader(file) if row["split"] in {"train", "others"}}
     names, embeddings = kept(options.out / "photos.npz", ((name, opened(MANIFEST.parent / name)) for name in rows))
@@ -68,8 +75,9 @@ def main() -> None:
     train = np.flatnonzero(split == "train")
     samples = {sample.file: sample for sample in with_split(read_samples(MANIFEST), "train")}
     folds = photographer_folds([samples[str(name)] for name in names[train]])
-    known = known_names(set(label[train]), KnowledgeBase.load())
-    unknown = (split == "others") & (usable != "no") & np.array([not known(one) for one in label])
+    listed = with_split(read_samples(MANIFEST), "others")
+    unknown_files = {one.file for one in unknown_minerals(listed, sorted(set(label[train])), KnowledgeBase.load())}
+    unknown = np.array([str(name) in unknown_files for name in names])
     seen, unseen = np.flatnonzero(unknown & (half == "A")), np.flatnonzero(unknown & (half == "B"))
     print(f"{len(train)} known, {len(seen)} and {len(unseen)} near unknowns; far {', '.join(map(str, far))}")
 
@@ -159,17 +167,6 @@ class Models:
 def separation(known: NDArray[np.float64], unknown: NDArray[np.float64]) -> float:
     truth = np.arange(len(known) + len(unknown)) < len(known)
     return float(roc_auc_score(truth, np.concatenate([known, unknown])))
-
-
-def known_names(labels: set[str], minerals: KnowledgeBase) -> Any:
-    """Whether a name is a label, or a variety or member of a species that a label belongs to."""
-    above = {name for label in labels for name in (minerals.ancestors(label) if label in minerals else (label,))}
-    species = labels | {name for name in above if name not in minerals or minerals.get(name).rank != "group"}
-
-    def known(name: str) -> bool:
-        return name in labels or (name in minerals and not species.isdisjoint(minerals.ancestors(name)))
-
-    return known
 
 
 def kept(path: Path, pictures: Iterator[tuple[str, Image.Image]]) -> tuple[NDArray[np.str_], NDArray[np.float32]]:

@@ -117,9 +117,14 @@ def test_measured_values_have_the_digits_that_the_service_takes(client: Client) 
 
 def test_scores_and_heat_map(client: Client, identifier: Identifier) -> None:
     answer = client.identify(JPEG, crop=Crop(10, 20, 200, 150), scores=True, explain=True)
-    _, logits = identifier.fused(JPEG, crop=Crop(10, 20, 200, 150))
+    _, logits, novelty = identifier.fused(JPEG, crop=Crop(10, 20, 200, 150))
     assert answer.scores is not None
     assert list(answer.scores.values()) == pytest.approx(identifier.probabilities(logits).tolist(), rel=1e-6)
+    if novelty is None:
+        assert answer.novelty is None
+    else:
+        assert answer.novelty is not None
+        assert answer.novelty.as_dict() == pytest.approx(novelty.as_dict(), rel=1e-6)
     local = explain(identifier, JPEG, crop=Crop(10, 20, 200, 150)).as_dict()
     document = answer.as_dict()
     assert document.keys() >= {"scores", "explanation"}

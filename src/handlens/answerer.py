@@ -21,8 +21,9 @@ from handlens.decision import (
     unknown_score,
 )
 from handlens.errors import HandlensError, UsageError
-from handlens.identification import Hazard, Identification, Suggestion
+from handlens.identification import NO_SPECIMEN, Hazard, Identification, Suggestion
 from handlens.minerals import KnowledgeBase, Language
+from handlens.open_set import Novelty
 
 if TYPE_CHECKING:
     from handlens.evidence import Contradiction, Evidence, FieldEvidence
@@ -46,6 +47,8 @@ ORIGIN_TEN: Final = (
 """The ten labels of the project this one began as, reserved under the name `origin-ten`."""
 _SURE: Final = 0.8
 """From this probability of the decision on no further test is advised."""
+_NO_SPECIMEN: Final = 0.5
+"""From this probability on that a photo shows no specimen a warning is given, and no test advised."""
 _LEAST_SCORE: Final = 1e-300
 """In place of a probability of 0, which has no logarithm."""
 _SET_NAMES_SHOWN: Final = 9
@@ -104,6 +107,7 @@ class Answerer:
         *,
         top: int = DEFAULT_TOP,
         chosen: Sequence[int] | None = None,
+        novelty: Novelty | None = None,
         evidence: Evidence | None = None,
         lang: Language = "en",
         specimen: str | None = None,
@@ -111,7 +115,9 @@ class Answerer:
         """The Identification of one specimen from its logits (labels,): the same arithmetic for every door.
 
         `photo`: the name of the photo, or those of all. `chosen`: places of the labels to choose from
-        (`label_indices`); the unknown score does not depend on it. The rest is as in `identify`.
+        (`label_indices`); the unknown score does not depend on it. `novelty`: how far the photos are from all labels,
+        where the bundle can tell; without it the unknown score is what the best label lacks. The rest is as in
+        `identify`.
         """
         check(top, lang)
         names = (photo,) if isinstance(photo, str) else tuple(photo)
@@ -135,15 +141,17 @@ class Answerer:
             )
         order = sorted(allowed, key=lambda index: -probabilities[index])
         members = [index for index in prediction_set(everything, self.bundle.set_quantile) if index in allowed]
-        decision = decide(probabilities * kept, self.taxonomy, self.bundle.thresholds)
+        # A photo of a mineral that is no label cannot be told surely enough to withhold a name; one of no specimen can.
+        far = novelty.far if novelty is not None else 0.0
+        decision = decide(probabilities * kept * (1 - far), self.taxonomy, self.bundle.thresholds)
         candidates = tuple(Candidate(labels[index], float(probabilities[index])) for index in order[:top])
-        next_test = self._next_test(decision, probabilities, evidence)
+        next_test = None if far >= _NO_SPECIMEN else self._next_test(decision, probabilities, evidence)
         return Identification(
             photo=names[0],
             decision=decision,
             candidates=candidates,
             prediction_set=tuple(labels[index] for index in members),
-            unknown_score=unknown_score(everything * kept),
+            unknown_score=unknown_score(everything, kept, novelty),
             model=self.bundle.name,
             photos=names if len(names) > 1 else (),
             evidence=evidence or None,
@@ -157,6 +165,7 @@ class Answerer:
                 *(labels[index] for index in members[:_SET_NAMES_SHOWN]),
             ),
             specimen=specimen,
+            warnings=(NO_SPECIMEN,) if far >= _NO_SPECIMEN else (),
         )
 
     def reweigh(
@@ -164,6 +173,7 @@ class Answerer:
         photo: str | Sequence[str],
         scores: NDArray[np.float64],
         *,
+        novelty: Novelty | None = None,
         top: int = DEFAULT_TOP,
         among: Sequence[str] | None = None,
         evidence: Evidence | None = None,
@@ -174,7 +184,8 @@ class Answerer:
         Parameters and errors are those of `answer` and `label_indices`.
         """
         logits = self.bundle.temperature * np.log(np.maximum(scores, _LEAST_SCORE))
-        return self.answer(photo, logits, top=top, chosen=self.label_indices(among), evidence=evidence, lang=lang)
+        chosen = self.label_indices(among)
+        return self.answer(photo, logits, top=top, chosen=chosen, novelty=novelty, evidence=evidence, lang=lang)
 
     def _tables(self) -> tuple[FieldEvidence, Advice]:
         """What weighs evidence and what advises, made with the first use: a sure answer without evidence needs none."""

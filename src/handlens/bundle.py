@@ -25,6 +25,7 @@ from handlens.localiser_files import GRAPH as LOCALISER_GRAPH
 from handlens.localiser_files import MANIFEST as LOCALISER_MANIFEST
 from handlens.localiser_files import LocaliserFiles
 from handlens.onnx_wire import BadGraphError, GraphInfo, read_graph
+from handlens.open_set import BadOpenSetError, OpenSet
 from handlens.views import BadPreprocessingError, Preprocessing, load_mask
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Bundle:
     """An opened and verified bundle. `manifest` is bundle.json as read; the fields beside it are its checked parts.
 
     `card`: the model card in Markdown, empty where the bundle has none. `localiser`: there where the preprocessing
-    needs it.
+    needs it. `open_set`: what tells that a photo shows no label; None in bundles that have only their probabilities.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class Bundle:
     manifest: Mapping[str, Any]
     card: str = ""
     localiser: LocaliserFiles | None = None
+    open_set: OpenSet | None = None
 
     def without_graphs(self) -> Bundle:
         """It for whoever has made sessions of the graphs, which hold them too: tens of megabytes less."""
@@ -186,9 +188,13 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
     try:
         bundle = _checked(place, manifest, contents[GRAPH])
         localiser = _localiser(place, bundle.preprocessing, contents)
-        return replace(bundle, card=contents.get(CARD, b"").decode("utf-8"), localiser=localiser)
+        open_set = _open_set(place, manifest, contents)
+        card = contents.get(CARD, b"").decode("utf-8")
+        return replace(bundle, card=card, localiser=localiser, open_set=open_set)
     except (BadGraphError, BadPreprocessingError) as error:
         raise BadBundleError(f"{place}: {error.detail}") from error
+    except BadOpenSetError as error:
+        raise BadBundleError(f"{place}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadBundleError(f"{place}: {MANIFEST} is incomplete or of a wrong type: {error!r}") from error
 
@@ -234,6 +240,14 @@ def _localiser(place: Path, preprocessing: Preprocessing, contents: Mapping[str,
         if name not in contents:
             raise BadBundleError(f"{place}: {name} is missing, which the views need")
     return LocaliserFiles(contents[LOCALISER_MANIFEST], contents[LOCALISER_GRAPH], place)
+
+
+def _open_set(place: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> OpenSet | None:
+    found = OpenSet.read(manifest.get("open_set", {}), contents)
+    width = read_graph(contents[GRAPH]).outputs["embedding"][1]
+    if found is not None and width != len(found.mean):
+        raise BadBundleError(f"{place}: the graph's embedding is {width} wide, the unknown score's {len(found.mean)}")
+    return found
 
 
 def _need_mask(place: Path) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from handlens.bundle import Thresholds
 from handlens.minerals import KnowledgeBase
+from handlens.open_set import Novelty
 
 __all__ = [
     "UNKNOWN",
@@ -87,13 +88,15 @@ def softmax(logits: NDArray[np.floating], temperature: float) -> NDArray[np.floa
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def unknown_score(probabilities: NDArray[np.float64]) -> float:
-    """How likely it is that the photo shows none of the labels: 1 - the highest probability, 0 to 1.
+def unknown_score(probabilities: NDArray[np.float64], kept: float = 1.0, novelty: Novelty | None = None) -> float:
+    """How likely it is that the photo shows none of the labels, 0 to 1.
 
-    Source: the maximum softmax probability baseline of Hendrycks and Gimpel, "A Baseline for Detecting Misclassified
-    and Out-of-Distribution Examples in Neural Networks" (ICLR 2017).
+    `kept`: what simple tests leave of the probability that it is one of them. `novelty`: how far the photo is from all
+    of them; without it the score is 1 - the highest probability, the baseline of Hendrycks and Gimpel, "A Baseline for
+    Detecting Misclassified and Out-of-Distribution Examples in Neural Networks" (ICLR 2017).
     """
-    return float(1.0 - probabilities.max())
+    known = float(probabilities.max()) if novelty is None else 1 - novelty.unknown
+    return 1 - known * kept
 
 
 def prediction_set(probabilities: NDArray[np.float64], quantile: float) -> list[int]:

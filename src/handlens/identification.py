@@ -10,8 +10,10 @@ from handlens.decision import Candidate, Decision
 if TYPE_CHECKING:
     from handlens.evidence import Contradiction, Evidence
 
-__all__ = ["Hazard", "Identification", "Suggestion"]
+__all__ = ["NO_SPECIMEN", "Hazard", "Identification", "Suggestion"]
 
+NO_SPECIMEN: Final = "no-specimen"
+"""The warning that the photo hardly shows a mineral specimen."""
 _DIGITS: Final = 6
 
 
@@ -42,7 +44,8 @@ class Identification:
     `photos`: the names of all photos where there are several. `evidence`: what was given, and `contradictions`: what of
     it does not fit a mineral that the photo speaks for. `next_test`: where the answer is not sure and a test would
     help. `hazards`: of the decision, the candidates, the minerals that contradictions and the next test name, and the
-    first nine of the prediction set, which are all that a door shows of it. `specimen`: the id passed in.
+    first nine of the prediction set, which are all that a door shows of it. `specimen`: the id passed in. `warnings`:
+    words for what makes the answer doubtful, of which there is one so far, NO_SPECIMEN.
     """
 
     photo: str
@@ -57,6 +60,7 @@ class Identification:
     next_test: Suggestion | None = None
     hazards: tuple[Hazard, ...] = ()
     specimen: str | None = None
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of every door, numbers rounded to 6 decimals.
@@ -86,6 +90,8 @@ class Identification:
             answer["next_test"] = {"test": self.next_test.test, "text": self.next_test.text}
         if self.hazards:
             answer["hazards"] = [{"mineral": one.mineral, "hazards": list(one.hazards)} for one in self.hazards]
+        if self.warnings:
+            answer["warnings"] = list(self.warnings)
         if self.specimen is not None:
             answer["specimen"] = self.specimen
         return answer

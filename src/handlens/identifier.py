@@ -22,6 +22,7 @@ from handlens.fusion import fuse
 from handlens.identification import Identification
 from handlens.minerals import Language
 from handlens.model import Model, Scores
+from handlens.open_set import Novelty
 from handlens.photo import Crop, PhotoError, PhotoSource, read_photo
 from handlens.viewer import Viewer
 
@@ -110,8 +111,16 @@ class Identifier(Answerer):
         chosen = self.label_indices(among)
         names, views = self._read(photo, crop=crop, rotate=rotate, name=name)
         self._use_the_wait(evidence)
+        logits, novelty = self._fused(views)
         return self.answer(
-            names, self._fused(views), top=top, chosen=chosen, evidence=evidence, lang=lang, specimen=specimen
+            names,
+            logits,
+            top=top,
+            chosen=chosen,
+            novelty=novelty,
+            evidence=evidence,
+            lang=lang,
+            specimen=specimen,
         )
 
     def identify_each(
@@ -141,7 +150,7 @@ class Identifier(Answerer):
         crop: Crop | None,
         rotate: int,
         evidence: Evidence | None,
-        answer: Callable[[str, NDArray[np.floating]], Identification],
+        answer: Callable[..., Identification],
     ) -> Iterator[Identification | PhotoError]:
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="handlens-decode") as pool:
 
@@ -159,7 +168,8 @@ class Identifier(Answerer):
                     except PhotoError as error:
                         yield error
                     else:
-                        yield answer(name, self.score(views).logits[0])
+                        logits, novelty = self._fused([views])
+                        yield answer(name, logits, novelty=novelty)
             finally:  # closed early or interrupted: what was read ahead is not wanted any more
                 pool.shutdown(wait=False, cancel_futures=True)
 
@@ -178,10 +188,12 @@ class Identifier(Answerer):
         crop: Crop | None = None,
         rotate: int = 0,
         name: str | Sequence[str] | None = None,
-    ) -> tuple[tuple[str, ...], NDArray[np.floating]]:
-        """The names of one specimen's photos, and its logits (labels,); parameters and errors as in `identify`."""
+    ) -> tuple[tuple[str, ...], NDArray[np.floating], Novelty | None]:
+        """The names of one specimen's photos, its logits (labels,), and how far it is from all labels, where the bundle
+        can tell; parameters and errors as in `identify`.
+        """
         names, views = self._read(photo, crop=crop, rotate=rotate, name=name)
-        return names, self._fused(views)
+        return names, *self._fused(views)
 
     def _read(
         self,
@@ -196,8 +208,12 @@ class Identifier(Answerer):
         read = [self.views(one, crop=crop, rotate=rotate, name=its) for one, its in zip(photos, names, strict=True)]
         return tuple(read_name for read_name, _ in read), [views for _, views in read]
 
-    def _fused(self, photos: Sequence[NDArray[np.uint8]]) -> NDArray[np.floating]:
-        return fuse(np.stack([self.score(views).logits[0] for views in photos]))
+    def _fused(self, photos: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.floating], Novelty | None]:
+        scores = [self.score(views) for views in photos]
+        logits, open_set = fuse(np.stack([one.logits[0] for one in scores])), self.bundle.open_set
+        if open_set is None:
+            return logits, None
+        return logits, Novelty.of_photos([open_set.novelty(one.embedding[0]) for one in scores])
 
     def score(self, views: NDArray[np.uint8]) -> Scores:
         """The network's scores of one photo's views: logits (1, labels) and embedding (1, D)."""

@@ -13,6 +13,7 @@ from handlens.cli.main import main
 from handlens.identifier import Identifier
 from handlens.selftest import run_self_test
 from handlens.training.run import LOOKS, TrainSettings, load_run, read_split
+from handlens.training.samples import read_samples, with_split
 from training.drawn_set import draw_set
 
 
@@ -59,3 +60,17 @@ def test_it_brings_the_localiser_and_says_what_it_is(folder: Path) -> None:
     assert "Left out are 2 directions" in bundle.card
     assert "before that" not in bundle.card  # the figures are those of the 8 bits
     assert len(bundle.graph) < 31e6  # four blocks have 2 bytes a weight, the others one
+
+
+def test_the_unknown_score_ships_with_it(folder: Path) -> None:
+    """Drawn shapes differ in few directions; noise lies beside them."""
+    identifier = Identifier.load(folder / "bundle")
+    open_set = identifier.bundle.open_set
+    assert open_set is not None
+    assert identifier.bundle.manifest["open_set"]["score"] == "residual"  # there was no unknown mineral to learn from
+    sample = with_split(read_samples(load_run(folder / "run").source), "train")[0]
+    _, _, known = identifier.fused(sample.path)
+    _, _, noise = identifier.fused(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8))
+    assert known is not None
+    assert noise is not None
+    assert known.far < 0.6 < noise.far

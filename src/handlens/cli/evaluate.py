@@ -24,6 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--field", action="store_true", help="measure the split 'field' too: once for a released bundle"
     )
     parser.add_argument(
+        "--far",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="judge the unknown score by these pictures too, none of which shows a mineral",
+    )
+    parser.add_argument(
         "--evidence",
         action="store_true",
         help="of an evaluated run: what simulated field tests add to its held-out predictions",
@@ -32,8 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the protocol, or simulates tests after it, and prints the report."""
-    if options.evidence and (options.field or options.protocol):
-        raise UsageError("--evidence takes the held-out predictions that are there: leave --protocol and --field out")
+    if options.evidence and (options.field or options.protocol or options.far):
+        raise UsageError("--evidence takes the held-out predictions that are there: leave the other options out")
+    if missing := [folder for folder in options.far if not folder.is_dir()]:
+        raise UsageError(f"{missing[0]}: there is no folder of this name")
     need("train", "tensorflow", "keras", "sklearn", "tf2onnx", "matplotlib", "jinja2")
     from handlens.cli.quiet import quieten_tensorflow
 
@@ -47,5 +57,6 @@ def run(options: argparse.Namespace) -> int:
 
         print(evidence_markdown(evaluate_evidence(load_run(options.run))))
         return 0
-    print(markdown(evaluate(load_run(options.run), protocol=options.protocol, field=options.field)))
+    found = evaluate(load_run(options.run), protocol=options.protocol, field=options.field, far=options.far)
+    print(markdown(found))
     return 0

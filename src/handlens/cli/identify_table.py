@@ -29,6 +29,7 @@ _WORDS: Final = {
         "none": "90 % sure it is none of these",
         "other": "others",
         "hazard": "warning",
+        "no-specimen": "This hardly looks like a photo of a mineral specimen.",
         "error": "not read",
         "caution": "Not for food, medicine, valuation or asbestos clearance.",
     },
@@ -42,6 +43,7 @@ _WORDS: Final = {
         "none": "con un 90 % de seguridad no es ninguno de estos",
         "other": "otros",
         "hazard": "aviso",
+        "no-specimen": "Esto apenas parece la foto de un ejemplar mineral.",
         "error": "no leída",
         "caution": "No sirve para alimentos, medicina, tasación ni descartar amianto.",
     },
@@ -74,6 +76,8 @@ def table(minerals: KnowledgeBase, language: Language) -> Writer:
         return f"{words['set']}: {', '.join(names[:_SHOWN_IN_SET])}{tail}"
 
     def remarks(answer: Identification) -> Iterable[str]:
+        for warning in answer.warnings:
+            yield words[warning]
         for one in answer.contradictions:
             yield terminal(one.text)
         if answer.next_test is not None:

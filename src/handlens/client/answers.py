@@ -11,6 +11,7 @@ from handlens.decision import Candidate, Decision
 from handlens.errors import HandlensError
 from handlens.evidence import Contradiction, Evidence
 from handlens.identification import Hazard, Identification, Suggestion
+from handlens.open_set import Novelty
 from handlens.photo import Crop
 
 __all__ = ["Answer", "HeatMap", "answer_of", "identification_of", "outcome_of"]
@@ -42,12 +43,14 @@ class HeatMap:
 class Answer(Identification):
     """An Identification with what was asked for beside it.
 
-    `scores`: the probability of every label before any evidence, for `Client.reweigh`; `explanation`: the heat map.
+    `scores`: the probability of every label before any evidence, and `novelty`, where the model can tell it, both for
+    `Client.reweigh`; `explanation`: the heat map.
     Numbers are rounded to 6 decimals, scores to 9 significant digits.
     """
 
     scores: Mapping[str, float] | None = None
     explanation: HeatMap | None = None
+    novelty: Novelty | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of the service."""
@@ -55,6 +58,8 @@ class Answer(Identification):
         answer = Identification.as_dict(self)
         if self.scores is not None:
             answer["scores"] = dict(self.scores)
+        if self.novelty is not None:
+            answer["novelty"] = self.novelty.as_dict()
         if self.explanation is not None:
             answer["explanation"] = self.explanation.as_dict()
         return answer
@@ -71,11 +76,12 @@ def identification_of(document: Any) -> Identification:
 def answer_of(document: Any, specimen: str | None) -> Answer:
     """An answer of `/v1/identify`; `specimen`: the id passed through. Raises BadAnswerError."""
     try:
-        scores, explanation = document.get("scores"), document.get("explanation")
+        scores, explanation, novelty = (document.get(key) for key in ("scores", "explanation", "novelty"))
         answer = Answer(
             **_parts(document),
             scores=None if scores is None else {str(label): float(score) for label, score in scores.items()},
             explanation=None if explanation is None else _heat_map(explanation),
+            novelty=None if novelty is None else Novelty(float(novelty["far"]), float(novelty["near"])),
         )
     except (LookupError, TypeError, ValueError, AttributeError, HandlensError) as error:
         raise _unreadable() from error
@@ -117,6 +123,7 @@ def _parts(document: Any) -> dict[str, Any]:
         "next_test": None if next_test is None else Suggestion(next_test["test"], next_test["text"]),
         "hazards": tuple(Hazard(one["mineral"], tuple(one["hazards"])) for one in document.get("hazards", ())),
         "specimen": document.get("specimen"),
+        "warnings": tuple(map(str, document.get("warnings", ()))),
     }
 
 

@@ -164,11 +164,14 @@ class Client:
     ) -> Identification:
         """The answer that photos would get with this evidence, without sending them again.
 
-        `scored`: the answer of `identify(scores=True)`, or its scores, of all labels; `photos`: the names of the
-        photos, by default those of the answer. The rest is as in `identify`.
+        `scored`: the answer of `identify(scores=True)`, or its scores, of all labels, without the novelty that an
+        answer may have; `photos`: the names of the photos, by default those of the answer. The rest is as in
+        `identify`.
         """
         given: Mapping[str, float] | None
+        novelty = None
         if isinstance(scored, Answer):
+            novelty = scored.novelty
             given, specimen = scored.scores, scored.specimen if specimen is None else specimen
             photos = photos or scored.photos or (scored.photo,)
         else:
@@ -179,6 +182,7 @@ class Client:
         if not all(map(math.isfinite, scores.values())):  # JSON has no such numbers
             raise UsageError("the scores must be numbers from 0 to 1")
         body: dict[str, Any] = {"scores": scores, "top": top, "lang": lang}
+        body |= {} if novelty is None else {"novelty": novelty.as_dict()}
         body |= {} if evidence is None else evidence_fields(evidence)
         body |= {"photos": list(photos)} if photos else {}
         body |= {} if among is None else {"among": among_text(among)}

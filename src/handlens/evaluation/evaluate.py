@@ -5,6 +5,7 @@ On disk, in the run's folder:
     evaluation/report.json       every figure, and the settings that the bundle answers with
     evaluation/report.md         the same as tables
     evaluation/report.html       the same as one page with plots; the plots, SVG and PNG, are in evaluation/plots/
+    evaluation/open_set_*.npy    what a bundle's unknown score is made of, of a linear head
     evaluation/held_out.npz      labels, logits, truth, folds and places of each protocol, for further study
 
 Leave-one-fold-out (other photographers) is the headline, grouped cross-validation the second figure. Those of a linear
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from handlens._version import __version__
+from handlens.dataset.files import write_atomically
 from handlens.evaluation.answers import calibrate, decisions, sets
 from handlens.evaluation.curves import Curve, read_curve
 from handlens.evaluation.describe import describe, restricted
@@ -37,13 +39,16 @@ from handlens.evaluation.page import report_page
 from handlens.evaluation.plots import most_confused, write_plots
 from handlens.evaluation.protocol import HeldOut, grouped_folds, held_out, photographer_folds
 from handlens.evaluation.tables import markdown
+from handlens.evaluation.unknowns import Shown, Unknowns, far_samples, judge_unknowns, unknown_minerals
 from handlens.identifier import ORIGIN_TEN
 from handlens.minerals import KnowledgeBase
+from handlens.open_set import OpenSet
 from handlens.training.fitting.loop import HISTORY
 from handlens.training.fitting.settings import FitSettings
+from handlens.training.open_set_fit import embeddings_of
 from handlens.training.pictures_run import PictureData, fold_folder, read_picture_split
 from handlens.training.run import BadRunError, FrozenData, Run, TrainSettings, read_split
-from handlens.training.samples import Sample, digest
+from handlens.training.samples import Sample, digest, read_samples, with_split
 
 __all__ = ["Protocol", "evaluate", "machine", "read_report"]
 
@@ -57,11 +62,19 @@ _PARTS: Final = ("all labels", "ten labels")
 Protocol = Literal["leave-one-fold-out", "grouped"]
 
 
-def evaluate(run: Run, *, protocol: Protocol | None = None, field: bool = False, quiet: bool = False) -> dict[str, Any]:
+def evaluate(
+    run: Run,
+    *,
+    protocol: Protocol | None = None,
+    field: bool = False,
+    far: Sequence[Path] = (),
+    quiet: bool = False,
+) -> dict[str, Any]:
     """Runs the protocol, writes the report into the run's folder and returns it.
 
     `protocol`: one of the two figures only; by default a linear head has both, a network the first that the data allow.
-    `field`: also measure the run's own model on the split "field". Raises BadRunError where the photos are not those
+    `field`: also measure the run's own model on the split "field". `far`: folders of pictures that show no mineral, to
+    judge a linear head's unknown score by. Raises BadRunError where the photos are not those
     of the run, BadSamplesError where they do not suffice for the protocol.
     """
     data = _data(run, "train", quiet)
@@ -91,10 +104,14 @@ def evaluate(run: Run, *, protocol: Protocol | None = None, field: bool = False,
     if set(ORIGIN_TEN) < set(strangers.labels):
         among = describe(restricted(strangers, ORIGIN_TEN), minerals)
         report["protocols"][basis.replace("all labels", "ten labels among all")] = among
+    open_set = None
+    if isinstance(data, FrozenData):
+        found = _unknowns(run, data, protocols[basis], far, minerals, quiet)
+        report["unknowns"], report["open_set"], open_set = found.figures, found.open_set.numbers(), found.open_set
     if shown is not None:
         logits = _own_logits(run, data, shown, trained)
         report["field"] = field_figures(shown.samples, logits, run.labels, settings, minerals)
-    _write(run, report, protocols)
+    _write(run, report, protocols, open_set)
     return report
 
 
@@ -191,6 +208,56 @@ def _own_logits(
     return data.fit(trained, run.settings.head).logits(shown.plain)
 
 
+def _unknowns(
+    run: Run, data: FrozenData, basis: HeldOut, far: Sequence[Path], minerals: KnowledgeBase, quiet: bool
+) -> Unknowns:
+    settings = run.settings
+    assert isinstance(settings, TrainSettings)
+    views = len(settings.preprocessing.views)
+    listed = with_split(read_samples(run.source), "others")
+    others = unknown_minerals(listed, run.labels, minerals)
+    pictures = {folder.name: far_samples(folder) for folder in far}
+
+    def alike(samples: Sequence[Sample]) -> tuple[list[Sample], NDArray[np.float32]]:
+        if not samples:
+            return [], np.zeros((0, data.plain.shape[1]), np.float32)
+        found = data.small_copies(samples, run.folder, settings, quiet=quiet)
+        return [one for one, read in zip(samples, found.read, strict=True) if read], found.values[found.read]
+
+    others, theirs = alike(others)
+    away = {name: alike(some)[1] for name, some in pictures.items()}
+    # Without anything to compare them with, small copies of the known photos tell nothing.
+    small = data.small_copies(data.samples, run.folder, settings, quiet=quiet).values if len(theirs) or away else None
+    empty = np.zeros((0, data.plain.shape[1]), np.float32)
+    copies = empty if small is None else small
+
+    def shown(places: NDArray[np.intp], *, judged: bool = True) -> Shown:
+        logits: dict[str, NDArray[np.float32]] = {}
+        if judged and small is not None:
+            head = data.fit(places, settings.head)
+            asked = {"known": copies, "others": theirs, **away}
+            logits = {name: head.logits(values) for name, values in asked.items()}
+        return Shown(
+            embeddings_of(data.plain, views),
+            embeddings_of(copies, views),
+            embeddings_of(theirs, views),
+            {name: embeddings_of(values, views) for name, values in away.items()},
+            logits,
+        )
+
+    folds = _folds(data.samples, basis)
+    trained = _places(data, run)
+    return judge_unknowns(
+        data.samples, others, folds, shown, trained, lambda: shown(trained, judged=False), quiet=quiet
+    )
+
+
+def _folds(samples: Sequence[Sample], basis: HeldOut) -> NDArray[np.str_]:
+    """The folds that the basis was judged by."""
+    by_photographer = {sample.fold for sample in samples if sample.usable} >= set(basis.folds.tolist())
+    return photographer_folds(samples) if by_photographer else grouped_folds(samples)
+
+
 def _curves(run: Run, protocols: Mapping[str, HeldOut]) -> list[Curve]:
     """How a network learnt, the run's own and those of the folds; a linear head has no such curves."""
     if not isinstance(run.settings, FitSettings):
@@ -202,10 +269,12 @@ def _curves(run: Run, protocols: Mapping[str, HeldOut]) -> list[Curve]:
     return found
 
 
-def _write(run: Run, report: dict[str, Any], protocols: dict[str, HeldOut]) -> None:
+def _write(run: Run, report: dict[str, Any], protocols: dict[str, HeldOut], open_set: OpenSet | None) -> None:
     """Each file is made beside its place and then moved there, the report that `export` needs last."""
     folder = run.folder / FOLDER
     folder.mkdir(exist_ok=True)
+    for name, content in (open_set.files() if open_set is not None else {}).items():
+        write_atomically(folder / name, content)
     arrays: dict[str, Any] = {
         f"{name}/{part}": np.asarray(getattr(found, part))
         for name, found in protocols.items()

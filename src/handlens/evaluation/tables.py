@@ -53,6 +53,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     for name, found in report["protocols"].items():
         parts += [f"## {name[0].upper()}{name[1:]}, fold by fold", _folds(found["folds"])]
     parts += _answers(report)
+    if "unknowns" in report:
+        parts += unknowns_parts(report["unknowns"])
     if "field" in report:
         parts += _field(report["field"])
     basis = report["answers_from"]
@@ -108,6 +110,36 @@ def _answers(report: Mapping[str, Any]) -> list[str]:
         table(
             ("fold held out", "coverage", "labels in a set"),
             [(name, percent(row["coverage"]), row["size"]) for name, row in sets["folds"].items()],
+        ),
+    ]
+
+
+def unknowns_parts(found: Mapping[str, Any]) -> list[str]:
+    """What is told of the unknown score; nothing where there was nothing to judge it by."""
+    rows = [("minerals that are no label", found["near"])] if found["near"] else []
+    rows += [(f"{name} ({found['pictures'][name]} pictures, no minerals)", row) for name, row in found["far"].items()]
+    if not rows:
+        return []
+    kept = percent(found["kept"])
+    cells = [
+        (
+            name,
+            f"{row['auroc']:.3f}",
+            f"{row['strangers']:.3f}" if "strangers" in row else "",
+            f"{row['probability']:.3f}" if "probability" in row else "",
+            percent(row["accepted"]),
+            percent(row["rejected"]),
+        )
+        for name, row in rows
+    ]
+    return [
+        "## What it does not know",
+        f"The unknown score at the point that keeps {kept} % of known photos ({found['threshold']:.2f}). Near: unknown "
+        f"minerals of the same collections, {found['pictures']['near']} photos; the score learnt from "
+        f"{found['pictures']['learnt']} of other minerals, for strangers from none of the judged collections.",
+        table(
+            ("what is shown", "AUROC", "for strangers", "by probability alone", f"accepted at {kept} %", "rejected"),
+            cells,
         ),
     ]
 

@@ -27,6 +27,15 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+class NoveltyBody(BaseModel):
+    """How far photos are from all labels, as an answer gives it beside the scores."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    far: float = Field(ge=0, le=1, description="That they show no mineral specimen.")
+    near: float = Field(ge=0, le=1, description="That they show one of a mineral that is no label.")
+
+
 class ReweighBody(BaseModel):
     """What `/v1/reweigh` takes; the fields beside the scores mean what they mean in the form of `/v1/identify`."""
 
@@ -35,6 +44,7 @@ class ReweighBody(BaseModel):
     scores: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         description="The scores of an answer: a probability for every label of the model, together 1."
     )
+    novelty: NoveltyBody | None = Field(default=None, description="The novelty of that answer, where it had one.")
     photos: list[str] = Field(
         default=["photo"], min_length=1, max_length=MOST_PHOTOS, description="Names of the photos, for the answer."
     )

@@ -1,7 +1,7 @@
 """`POST /v1/identify`: the photos of one specimen, and evidence → the same object as every other door.
 
-Two keys are added where they are asked for: the scores of all labels, from which `/v1/reweigh` weighs anew, and the
-heat map of a single photo.
+What is asked for is added: the scores of all labels and how far the photos are from all of them, from which
+`/v1/reweigh` weighs anew, and the heat map of a single photo.
 """
 
 from __future__ import annotations
@@ -47,14 +47,18 @@ def identify_router(inference: Inference, settings: Settings) -> APIRouter:
 
 def _answer(identifier: Identifier, form: IdentifyForm) -> dict[str, Any]:
     chosen = identifier.label_indices(form.among)
-    names, logits = identifier.fused(form.photos, crop=form.crop, rotate=form.rotate, name=form.names)
-    found = identifier.answer(names, logits, top=form.top, chosen=chosen, evidence=form.evidence, lang=form.lang)
+    names, logits, novelty = identifier.fused(form.photos, crop=form.crop, rotate=form.rotate, name=form.names)
+    found = identifier.answer(
+        names, logits, top=form.top, chosen=chosen, novelty=novelty, evidence=form.evidence, lang=form.lang
+    )
     answer = found.as_dict()
     if form.scores:
         scores = identifier.probabilities(logits).tolist()
         answer["scores"] = {
             label: float(f"{score:.{_DIGITS}g}") for label, score in zip(identifier.bundle.labels, scores, strict=True)
         }
+        if novelty is not None:
+            answer["novelty"] = novelty.as_dict()
     if form.explain:
         # Of the first candidate, which evidence and `among` may have put before the photo's own first label.
         best = found.candidates[0].name

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from handlens.errors import UsageError
 from handlens.evidence_fields import evidence_of_fields
 from handlens.identifier import Identifier
+from handlens.open_set import Novelty
 from handlens.service.bodies import REWEIGH_BODY, ReweighBody
 from handlens.service.forms import among_names, photo_name
 from handlens.service.inference import Inference
@@ -73,6 +74,7 @@ def _answer(identifier: Identifier, body: bytes) -> dict[str, Any]:
     return identifier.reweigh(
         [photo_name(name) for name in given.photos],
         scores,
+        novelty=None if given.novelty is None else Novelty(given.novelty.far, given.novelty.near),
         top=given.top,
         among=among_names(given.among),
         evidence=evidence_of_fields(

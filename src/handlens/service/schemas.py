@@ -83,6 +83,13 @@ class ExplanationDocument(_Document):
     )
 
 
+class NoveltyDocument(_Document):
+    """How far the photos are from all labels."""
+
+    far: float = Field(ge=0, le=1, description="That they show no mineral specimen.")
+    near: float = Field(ge=0, le=1, description="That they show one of a mineral that is no label.")
+
+
 class IdentificationDocument(_Document):
     """The answer for the photos of one specimen. What there is nothing to say of is left out."""
 
@@ -113,9 +120,15 @@ class IdentificationDocument(_Document):
     contradictions: list[ContradictionDocument] | None = None
     next_test: NextTestDocument | None = Field(default=None, description="Where the answer is not sure.")
     hazards: list[HazardDocument] | None = None
+    warnings: list[Literal["no-specimen"]] | None = Field(
+        default=None, description="no-specimen: the photo hardly shows a mineral specimen."
+    )
     specimen: str | None = Field(default=None, description="An id that was passed through.")
     scores: dict[str, float] | None = Field(
         default=None, description="Where asked for: the probability of every label before any evidence."
+    )
+    novelty: NoveltyDocument | None = Field(
+        default=None, description="Beside the scores, where the model can tell; for `/v1/reweigh`."
     )
     explanation: ExplanationDocument | None = Field(default=None, description="Where asked for, of one photo.")
 

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from handlens.bundle import CARD, FORMAT, GRAPH, MANIFEST, open_bundle
 from handlens.errors import UsageError
 from handlens.evaluation.answers import COVERAGE, AnswerSettings
-from handlens.evaluation.evaluate import read_report
+from handlens.evaluation.evaluate import FOLDER, read_report
 from handlens.localiser_files import GRAPH as LOCALISER_GRAPH
 from handlens.localiser_files import MANIFEST as LOCALISER_MANIFEST
 from handlens.localiser_files import LocaliserFiles
 from handlens.model import Model
 from handlens.onnx_session import cpu_session
+from handlens.open_set import DIRECTIONS_FILE, SCALES_FILE
 from handlens.photo import PhotoError, read_photo
 from handlens.selftest import drawn_picture
 from handlens.training.card import model_card
@@ -94,6 +95,8 @@ def export(
     if preprocessing.needs_specimen:
         localiser = LocaliserFiles.read()
         files |= {LOCALISER_MANIFEST: localiser.manifest, LOCALISER_GRAPH: localiser.graph}
+    if "open_set" in report:
+        files |= {name: (run.folder / FOLDER / name).read_bytes() for name in (DIRECTIONS_FILE, SCALES_FILE)}
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
@@ -103,9 +106,11 @@ def export(
         "temperature": round(answers.temperature, 6),
         "thresholds": answers.as_dict()["thresholds"],
         "prediction_set": {"coverage": COVERAGE, "quantile": round(answers.set_quantile, 6)},
-        "open_set": {"score": "1 - maximum probability"},
+        "open_set": report.get("open_set", {"score": "1 - maximum probability"}),
         "metrics": {
-            key: report[key] for key in ("protocols", "prediction_sets", "decisions", "field") if key in report
+            key: report[key]
+            for key in ("protocols", "prediction_sets", "decisions", "unknowns", "field")
+            if key in report
         },
         "training_data": {
             "digest": run.record["data_digest"],

@@ -9,6 +9,7 @@ damaged all the same is made again.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from typing import Final
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from handlens.localiser_files import LocaliserFiles
@@ -30,9 +32,11 @@ from handlens.training.samples import Sample
 from handlens.viewer import viewer_of
 from handlens.views import Preprocessing
 
-__all__ = ["Backbone", "Features", "extract"]
+__all__ = ["Backbone", "Features", "alike_file", "extract"]
 
 _CHUNK: Final = 128
+_ALIKE_SIDE: Final = 256
+_ALIKE_QUALITY: Final = 85
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,15 @@ def extract(
     folder: Path,
     *,
     mirrored: bool = False,
+    alike: bool = False,
     quiet: bool = False,
 ) -> Features:
-    """Runs the backbone over every view of every photo, `mirrored` left to right or as they are."""
-    kept = folder / _key(samples, backbone.identity, preprocessing, mirrored)
+    """Runs the backbone over every view of every photo, `mirrored` left to right or as they are.
+
+    `alike`: of small copies of one size and quality (`alike_file`), so that photos of several collections differ in
+    what they show and not in how they are stored.
+    """
+    kept = folder / _key(samples, backbone.identity, preprocessing, mirrored, alike)
     kept.mkdir(parents=True, exist_ok=True)
     # Building the graph takes seconds, which a run whose features are all kept does not need to spend.
     session = cache(lambda: onnxruntime.InferenceSession(backbone.graph(), providers=["CPUExecutionProvider"]))
@@ -78,7 +87,8 @@ def extract(
 
     def views(sample: Sample) -> NDArray[np.uint8] | PhotoError:
         try:
-            photo = read_photo(sample.path, name=sample.file, needed_side=preprocessing.needed_side)
+            source = alike_file(sample.path) if alike else sample.path
+            photo = read_photo(source, name=sample.file, needed_side=preprocessing.needed_side)
         except PhotoError as error:
             return error
         views = viewer.views(photo.rgb)
@@ -99,6 +109,15 @@ def extract(
         np.concatenate([part.read for part in parts]),
         tuple(failure for part in parts for failure in part.failures),
     )
+
+
+def alike_file(path: Path) -> bytes:
+    """A JPEG of the photo, 256 px at most and of quality 85. Raises PhotoError."""
+    picture = Image.fromarray(read_photo(path, needed_side=2 * _ALIKE_SIDE).rgb)
+    picture.thumbnail((_ALIKE_SIDE, _ALIKE_SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_ALIKE_QUALITY)
+    return file.getvalue()
 
 
 def _kept_part(path: Path, photos: int) -> Features | None:
@@ -140,8 +159,8 @@ def _write(path: Path, part: Features) -> None:
     temporary.replace(path)
 
 
-def _key(samples: Sequence[Sample], identity: str, preprocessing: Preprocessing, mirrored: bool) -> str:
-    state = hashlib.sha256(f"{identity}\t{mirrored}\n".encode())
+def _key(samples: Sequence[Sample], identity: str, preprocessing: Preprocessing, mirrored: bool, alike: bool) -> str:
+    state = hashlib.sha256(f"{identity}\t{mirrored}\n{'alike' if alike else ''}".encode())
     state.update(json.dumps(preprocessing.as_dict(), sort_keys=True).encode())
     if preprocessing.needs_specimen:
         state.update(LocaliserFiles.read().digest.encode())

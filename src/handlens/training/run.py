@@ -121,6 +121,13 @@ class FrozenData:
         """The samples at `places`."""
         return [self.samples[place] for place in places]
 
+    def small_copies(
+        self, samples: Sequence[Sample], folder: Path, settings: TrainSettings, *, quiet: bool = False
+    ) -> Features:
+        """Features of copies of photos that differ in what they show only (`features.alike_file`)."""
+        backbone = backbone_of(settings.network, settings.side)
+        return extract(samples, backbone, settings.preprocessing, folder / "features", alike=True, quiet=quiet)
+
     def fit(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
         """A head fitted on the samples at `places`."""
         chosen = self.at(places)

@@ -15,7 +15,7 @@ from handlens.photo_files import photos_in
 __all__ = ["BadSamplesError", "Sample", "digest", "read_samples", "with_split"]
 
 _NEEDED: Final = ("file", "label")
-_USED: Final = (*_NEEDED, "group", "split", "fold", "usable", "prepared")
+_USED: Final = (*_NEEDED, "group", "split", "fold", "usable", "prepared", "origin", "half")
 
 
 class BadSamplesError(HandlensError):
@@ -31,6 +31,8 @@ class Sample:
     `file`: its path below the manifest or tree. `group`: photos of one specimen and near-duplicates share it, and no
     split may cut it. `fold`: who photographed it, "" where unknown. `usable`: False for polished, carved, edited or
     doubtfully labelled stones. `prepared`: the mode of `handlens dataset prepare` that made the picture, "" for none.
+    `origin`: the collection it is from, "" where unknown. `half`: of minerals that are to stay unknown, "B" for those
+    that are only judged and never learnt from.
     """
 
     path: Path
@@ -41,14 +43,16 @@ class Sample:
     fold: str
     usable: bool
     prepared: str = ""
+    origin: str = ""
+    half: str = ""
 
 
 def read_samples(source: Path) -> list[Sample]:
     """The samples of a manifest file, or of a folder whose subfolders are named for their labels.
 
     A manifest is CSV in UTF-8 with a header; columns `file` (below the manifest's folder) and `label` are needed,
-    `group`, `split` (default "train"), `fold`, `usable` ("no" or anything else) and `prepared` are used where present;
-    spaces around a value do not count. Raises BadSamplesError, naming the row or the folder.
+    `group`, `split` (default "train"), `fold`, `usable` ("no" or anything else), `prepared`, `origin` and `half` are
+    used where present; spaces around a value do not count. Raises BadSamplesError, naming the row or the folder.
     """
     if source.is_dir():
         samples = list(_from_folders(source))
@@ -108,6 +112,8 @@ def _from_rows(source: Path, rows: csv.DictReader[str]) -> Iterable[Sample]:
             fold=value["fold"],
             usable=value["usable"].casefold() != "no",
             prepared=value["prepared"],
+            origin=value["origin"],
+            half=value["half"],
         )
 
 

@@ -78,6 +78,7 @@ function renderResult() {
   const { answer, lang } = state;
   const { decision, candidates, prediction_set: set, unknown_score: unknownScore, model } = answer;
   const isUnknown = decision.rank === "unknown";
+  const isNothing = answer.warnings?.includes("no-specimen");
   const name = capital(shown(decision.name));
   const likely = isUnknown ? "" : words().likely(percent(decision.probability));
   const isSum =
@@ -87,7 +88,13 @@ function renderResult() {
   put("likely", likely);
   put(
     "explanation",
-    isUnknown ? words().unknownText(percent(decision.probability)) : isSum ? words().sum(shown(decision.name)) : "",
+    isNothing
+      ? words().noSpecimen
+      : isUnknown
+        ? words().unknownText(percent(decision.probability))
+        : isSum
+          ? words().sum(shown(decision.name))
+          : "",
   );
   const hazards = new Map((answer.hazards ?? []).map((one) => [one.mineral, one.hazards]));
   byId("hazards").replaceChildren(

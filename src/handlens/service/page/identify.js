@@ -41,8 +41,8 @@ export async function identify() {
     const { lang, photos, evidence } = state;
     const answer = await postPhotos(photos, { scores: "1", lang, ...photoFields(), ...evidenceFields() }, mine.signal);
     if (mine === request) {
-      const { scores } = answer;
-      update({ view: "result", answer, scores, asked });
+      const { scores, novelty } = answer;
+      update({ view: "result", answer, scores, novelty, asked });
       if (state.evidence !== evidence || state.lang !== lang) {
         weigh(); // changed meanwhile
       }

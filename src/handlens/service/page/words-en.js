@@ -47,6 +47,9 @@ export const EN = {
   unknown: "Unknown",
   likely: (percent) => `${percent} likely`,
   sum: (name) => `The likelihood of ${name} is the sum over all its kinds that the model knows.`,
+  noSpecimen:
+    "This hardly looks like a photo of a mineral specimen, so no name below can be relied on. One specimen that fills " +
+    "much of the picture, in focus and in daylight, is what the model knows.",
   unknownText: (percent) =>
     `No name is likely enough to be given: even the best one would be wrong with a likelihood of ${percent}. ` +
     "It may be a mineral that the model does not know, a rock of several minerals, or a photo that does not " +

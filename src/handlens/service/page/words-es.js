@@ -49,6 +49,9 @@ export const ES = {
   unknown: "Desconocido",
   likely: (percent) => `Probabilidad: ${percent}`,
   sum: (name) => `La probabilidad de ${name} es la suma de todas sus clases que el modelo conoce.`,
+  noSpecimen:
+    "Esto apenas parece la foto de un ejemplar mineral, así que ningún nombre de abajo es de fiar. El modelo conoce " +
+    "un solo ejemplar que llene buena parte de la imagen, enfocado y con luz de día.",
   unknownText: (percent) =>
     "Ningún nombre es bastante probable: incluso el mejor sería erróneo con una probabilidad del " +
     `${percent}. Puede ser un mineral que el modelo no conoce, una roca de varios minerales o una foto que no ` +
