@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bundles import solid, write_bundle
 from handlens.bundle import BadBundleError, open_bundle
+from handlens.cli.main import main
 from handlens.evidence import Evidence
 from handlens.identification import NO_SPECIMEN
 from handlens.identifier import Identifier
@@ -212,3 +214,16 @@ def test_the_bundle_that_ships_tells_a_page_of_nothing(identifier: Identifier) -
         answer = identifier.identify(picture)
         assert answer.decision.name == "unknown"
         assert NO_SPECIMEN in answer.warnings
+
+
+@pytest.mark.parametrize(("lang", "told"), [("en", "hardly looks like a photo"), ("es", "apenas parece la foto")])
+def test_the_table_says_that_it_is_no_specimen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lang: str, told: str
+) -> None:
+    Image.fromarray(solid(RED)).save(tmp_path / "red.png")
+    Image.fromarray(solid(QUARTZ)).save(tmp_path / "white.png")
+    flags = ["--bundle", str(bundle_with(tmp_path / "bundle")), "--lang", lang]
+    assert main(["identify", str(tmp_path / "red.png"), *flags]) == 0
+    assert told in capsys.readouterr().out
+    assert main(["identify", str(tmp_path / "white.png"), *flags]) == 0
+    assert told not in capsys.readouterr().out

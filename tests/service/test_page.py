@@ -156,6 +156,16 @@ def test_unknown_explains_itself(visits: Any) -> None:
     assert visit.said == []
 
 
+@pytest.mark.parametrize(("lang", "told"), [("en", "hardly looks like a photo"), ("es", "apenas parece la foto")])
+def test_what_is_no_specimen_is_told(visits: Any, lang: str, told: str) -> None:
+    visit = visits(locale=lang)
+    visit.answer(UNKNOWN | {"warnings": ["no-specimen"]})
+    visit.choose()
+    expect(visit.page.locator("#explanation")).to_contain_text(told)
+    expect(visit.page.locator("#explanation")).not_to_contain_text("72")
+    assert visit.said == []
+
+
 def test_a_failure_of_the_server_can_be_tried_again(visits: Any) -> None:
     visit = visits()
     visit.answer({"code": "constructor"}, status=500)

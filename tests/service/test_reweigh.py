@@ -54,7 +54,7 @@ def test_it_is_what_identify_answers_with_that_evidence(
     files = [("photos", ("a.jpg", JPEG)), ("photos", ("b.jpg", encoded(drawn((20, 140, 70)))))]
     form = {key: str(value) if isinstance(value, int) else value for key, value in fields.items()}
     whole = client.post("/v1/identify", files=files, data=form).json()
-    body = {"scores": scored["scores"], "photos": scored["photos"], **fields}
+    body = {"scores": scored["scores"], "novelty": scored["novelty"], "photos": scored["photos"], **fields}
     answer = client.post("/v1/reweigh", json=body)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
@@ -63,11 +63,38 @@ def test_it_is_what_identify_answers_with_that_evidence(
 
 
 def test_it_is_what_python_answers(client: httpx.Client, identifier: Identifier) -> None:
-    scores = client.post("/v1/identify", files={"photos": ("a.jpg", JPEG)}, data={"scores": "1"}).json()["scores"]
+    told = client.post("/v1/identify", files={"photos": ("a.jpg", JPEG)}, data={"scores": "1"}).json()
     evidence = Evidence.of({"hardness": "7", "magnet": "none"})
     wanted = identifier.identify(JPEG, name="photo", evidence=evidence).as_dict()
-    body = {"scores": scores, "hardness": "7", "test": ["magnet=none"]}
+    body = {"scores": told["scores"], "novelty": told["novelty"], "hardness": "7", "test": ["magnet=none"]}
     numbers_near(client.post("/v1/reweigh", json=body).json(), wanted)
+
+
+def test_without_the_novelty_the_score_is_what_the_best_label_lacks(
+    client: httpx.Client, scored: dict[str, Any]
+) -> None:
+    answer = client.post("/v1/reweigh", json={"scores": scored["scores"]}).json()
+    assert answer["unknown_score"] == pytest.approx(1 - max(scored["scores"].values()), abs=1e-5)
+    assert "warnings" not in answer
+
+
+def test_novelty_changes_the_decision_and_warns(client: httpx.Client, scored: dict[str, Any]) -> None:
+    sure = dict.fromkeys(scored["scores"], 0.0) | {"malachite": 1.0}
+    asked = {"scores": sure, "novelty": {"far": 0.1, "near": 0.5}}
+    near = client.post("/v1/reweigh", json=asked).json()
+    assert near["decision"] == {"name": "malachite", "rank": "species", "probability": 0.9}
+    assert near["unknown_score"] == pytest.approx(0.55)
+    far = client.post("/v1/reweigh", json=asked | {"novelty": {"far": 0.9, "near": 0}}).json()
+    assert far["decision"]["name"] == "unknown"
+    assert far["warnings"] == ["no-specimen"]
+    assert "next_test" not in far
+
+
+@pytest.mark.parametrize(
+    "novelty", [{}, {"far": 0.5}, {"far": 2, "near": 0}, {"far": "0", "near": 0}, {"far": 0, "near": 0, "mid": 0}, 0.5]
+)
+def test_a_novelty_that_makes_no_sense(client: httpx.Client, scored: dict[str, Any], novelty: Any) -> None:
+    check_problem(client.post("/v1/reweigh", json={"scores": scored["scores"], "novelty": novelty}), 422, "bad-request")
 
 
 def test_names_of_photos_are_cleaned(client: httpx.Client, scored: dict[str, Any]) -> None:
