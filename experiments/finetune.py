@@ -39,7 +39,7 @@ from handlens.photo import read_photo
 from handlens.specimen_localiser import Localiser
 from handlens.training.head import HeadSettings, LinearHead, fit_head
 from handlens.training.samples import read_samples, with_split
-from handlens.training.vit import BACKGROUND, EPSILON, INSIDE_FLOOR, NEAR, PATCH, WIDTH, _block, vit_backbone
+from handlens.training.vit import BACKGROUND, EPSILON, INSIDE_FLOOR, NEAR, PATCH, WIDTH, vit_backbone, vit_block
 from handlens.training.weights import load_weights
 from handlens.views import Preprocessing, make_views
 
@@ -260,7 +260,7 @@ def tail(tokens: int, *, first: int = FROZEN) -> keras.Model:
     norm = layers.LayerNormalization(epsilon=EPSILON, name="norm", trainable=False)
     out = []
     for number in range(FROZEN, 12):
-        x = _block(x, tokens, f"block{number:02d}")
+        x = vit_block(x, tokens, f"block{number:02d}")
         if number in {6, 9, 11}:
             one = norm(x)
             weight = ops.cast(inside, one.dtype)

@@ -14,7 +14,7 @@ from handlens.training.classifier import multi_view_classifier
 from handlens.training.frozen import views_graph
 from handlens.training.head import LinearHead
 from handlens.training.vit import vit_backbone
-from handlens.training.vit_graph import vit_features_graph, vit_views_graph
+from handlens.training.vit_graph import vit_features_graph, vit_rest_graph, vit_tokens_graph, vit_views_graph
 
 SIDE = 56
 BLOCKS = (3, 5)
@@ -107,3 +107,15 @@ def test_other_networks_have_no_graph_of_their_own() -> None:
     inputs = keras.Input((1, 8, 8, 3), dtype="uint8", name="views")
     net = keras.Model(inputs, keras.layers.Flatten()(inputs))
     assert views_graph(net) is None
+
+
+def test_the_two_halves_are_the_whole(weights: Arrays) -> None:
+    photo = np.random.default_rng(3).integers(0, 256, (1, SIDE, SIDE, 3)).astype(np.uint8)
+    photo[:, :20] = 127
+    whole = cpu_session(vit_features_graph(weights, side=SIDE, blocks=BLOCKS)).run(None, {"photo": photo})[0]
+    first = cpu_session(vit_tokens_graph(weights, side=SIDE))
+    given = dict(zip(("block_tokens", "inside"), first.run(["block_tokens", "inside"], {"photo": photo}), strict=True))
+    rest = cpu_session(vit_rest_graph(weights, side=SIDE, blocks=BLOCKS)).run(None, given)[0]
+    np.testing.assert_allclose(rest, whole, atol=1e-5)
+    with pytest.raises(ValueError, match="after block 3"):
+        vit_rest_graph(weights, side=SIDE, blocks=(2, 5))

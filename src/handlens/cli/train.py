@@ -13,6 +13,8 @@ from handlens.errors import UsageError
 __all__ = ["add_arguments", "add_fit_arguments", "fit_settings", "run"]
 
 _HEAD_ONLY: Final = ("strength", "balance", "nuisance", "mirror", "look")
+_TUNED: Final = ("epochs", "batch", "rate", "label_smoothing", "seed", "unfrozen")
+"""What tuning can be told of the options of training by gradient descent."""
 _FIT_ONLY: Final = (
     "among",
     "picture",
@@ -48,10 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        choices=("head", "fit"),
+        choices=("head", "tune", "fit"),
         help="head: a linear head on the frozen network, in minutes (default for lite0, lite2 and "
-        "vits14); "
-        "fit: the network itself by gradient descent",
+        "vits14); tune: the last blocks of vits14 first, then a head; fit: the network itself by gradient descent",
     )
     parser.add_argument("--drop-unusable", action="store_true", help="do not train on photos marked usable=no")
     head = parser.add_argument_group("with --method head")
@@ -127,7 +128,8 @@ def run(options: argparse.Namespace) -> int:
     from handlens.training.networks import network
 
     method = options.method or ("head" if options.network in FROZEN else "fit")
-    refused = [name for name in _FIT_ONLY if name != "side"] if method == "head" else _HEAD_ONLY
+    allowed = {"side", *(_TUNED if method == "tune" else ())}
+    refused = _HEAD_ONLY if method == "fit" else [name for name in _FIT_ONLY if name not in allowed]
     if given := [name for name in refused if getattr(options, name) is not None]:
         raise UsageError(f"--{given[0].replace('_', '-')} says nothing with --method {method}")
     if method == "fit":
@@ -148,10 +150,11 @@ def run(options: argparse.Namespace) -> int:
         settings = TrainSettings(
             network=options.network,
             keep_unusable=not options.drop_unusable,
-            mirror=options.mirror is not False,
+            mirror=options.mirror is not False and method != "tune",
             look=options.look or "frame",
             side=options.side or 0,
             head=HeadSettings(**given_head),
+            tune=_tune_settings(options) if method == "tune" else None,
         )
         finished = train(options.source, options.out, settings)
     record = finished.record
@@ -165,6 +168,13 @@ def run(options: argparse.Namespace) -> int:
         )
     print(f"next: handlens evaluate {options.out}")
     return 0
+
+
+def _tune_settings(options: argparse.Namespace) -> Any:
+    from handlens.training.tuning.settings import TuneSettings
+
+    given = {name: value for name in _TUNED if (value := getattr(options, name)) is not None}
+    return TuneSettings(**given)
 
 
 def fit_settings(options: argparse.Namespace) -> Any:

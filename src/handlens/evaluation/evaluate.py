@@ -43,6 +43,7 @@ from handlens.evaluation.unknowns import Shown, Unknowns, far_samples, judge_unk
 from handlens.identifier import ORIGIN_TEN
 from handlens.minerals import KnowledgeBase
 from handlens.open_set import OpenSet
+from handlens.training.features import Features
 from handlens.training.fitting.loop import HISTORY
 from handlens.training.fitting.settings import FitSettings
 from handlens.training.open_set_fit import embeddings_of
@@ -191,8 +192,9 @@ def _predict(run: Run, data: FrozenData | PictureData, name: str, folds: NDArray
             return data.fit_fold(folder, places, judged, run.settings, quiet=quiet)
         assert isinstance(data, FrozenData)
         assert isinstance(run.settings, TrainSettings)
-        head = data.fit(places, run.settings.head)
-        return head.labels, head.logits(data.plain[judged])
+        seen = data.seen_by(places, run.settings)
+        head = seen.fit(places, run.settings.head)
+        return head.labels, head.logits(seen.plain[judged])
 
     return held_out(data.samples, folds, fit, keep_unusable=run.settings.keep_unusable)
 
@@ -205,7 +207,9 @@ def _own_logits(
         return shown.logits(run)
     assert isinstance(data, FrozenData)
     assert isinstance(run.settings, TrainSettings)
-    return data.fit(trained, run.settings.head).logits(shown.plain)
+    seen = data.seen_by(trained, run.settings)
+    values = shown.plain if run.settings.tune is None else seen.source.features(shown.samples).values
+    return seen.fit(trained, run.settings.head).logits(values)
 
 
 def _unknowns(
@@ -218,31 +222,30 @@ def _unknowns(
     others = unknown_minerals(listed, run.labels, minerals)
     pictures = {folder.name: far_samples(folder) for folder in far}
 
-    def alike(samples: Sequence[Sample]) -> tuple[list[Sample], NDArray[np.float32]]:
+    def alike(of: FrozenData, samples: Sequence[Sample]) -> Features:
         if not samples:
-            return [], np.zeros((0, data.plain.shape[1]), np.float32)
-        found = data.small_copies(samples, run.folder, settings, quiet=quiet)
-        return [one for one, read in zip(samples, found.read, strict=True) if read], found.values[found.read]
+            return Features(np.zeros((0, data.plain.shape[1]), np.float32), np.zeros(0, bool), ())
+        return of.source.features(samples, alike=True)
 
-    others, theirs = alike(others)
-    away = {name: alike(some)[1] for name, some in pictures.items()}
+    readable = alike(data, others).read
+    others = [one for one, read in zip(others, readable, strict=True) if read]
     # Without anything to compare them with, small copies of the known photos tell nothing.
-    small = data.small_copies(data.samples, run.folder, settings, quiet=quiet).values if len(theirs) or away else None
-    empty = np.zeros((0, data.plain.shape[1]), np.float32)
-    copies = empty if small is None else small
+    compared = data.samples if others or pictures else ()
 
     def shown(places: NDArray[np.intp], *, judged: bool = True) -> Shown:
-        logits: dict[str, NDArray[np.float32]] = {}
-        if judged and small is not None:
-            head = data.fit(places, settings.head)
-            asked = {"known": copies, "others": theirs, **away}
-            logits = {name: head.logits(values) for name, values in asked.items()}
+        seen = data.seen_by(places, settings)
+        asked = {"known": alike(seen, compared).values, "others": alike(seen, others).values}
+        for name, some in pictures.items():
+            found = alike(seen, some)
+            asked[name] = found.values[found.read]
+        head = seen.fit(places, settings.head) if judged and compared else None
+        embeddings = {name: embeddings_of(values, views) for name, values in asked.items()}
         return Shown(
-            embeddings_of(data.plain, views),
-            embeddings_of(copies, views),
-            embeddings_of(theirs, views),
-            {name: embeddings_of(values, views) for name, values in away.items()},
-            logits,
+            embeddings_of(seen.plain, views),
+            embeddings.pop("known"),
+            embeddings.pop("others"),
+            embeddings,
+            {} if head is None else {name: head.logits(values) for name, values in asked.items()},
         )
 
     folds = _folds(data.samples, basis)

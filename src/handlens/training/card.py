@@ -10,6 +10,7 @@ from handlens.training.fitting.settings import FitSettings
 from handlens.training.lite import LITE_FAMILY
 from handlens.training.networks import network
 from handlens.training.run import Run
+from handlens.training.tuning.settings import TuneSettings
 from handlens.training.vit import VITS
 from handlens.views import View
 
@@ -55,6 +56,7 @@ def model_card(name: str, run: Run, report: Mapping[str, Any], notes: str | None
         "Grouped: other specimens by the same photographers. Per cent; the ECE is after temperature.",
         _protocols(protocols),
         _answers(report),
+        *_unknowns(report.get("unknowns")),
     ]
     if field := report.get("field"):
         rows = {"ten labels": field["ten labels"], "all labels": field["flat"]}
@@ -72,6 +74,7 @@ def _making(run: Run) -> str:
     views = [_view(view) for view in settings.preprocessing.views]
     vit = settings.network in VITS
     head = settings.head
+    tuned = "" if settings.tune is None else _tuning(settings.tune)
     left_out = (
         f"Left out are {head.nuisance} directions in which the photos of one label differ most from photographer to "
         "photographer (nuisance attribute projection). "
@@ -79,11 +82,20 @@ def _making(run: Run) -> str:
     mirrored = "Mirrored copies are trained on as well. " if settings.mirror else ""
     return (
         f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
-        f"{settings.preprocessing.side} px, through {(_VIT if vit else _LITE).format(settings.network)}. A linear head "
+        f"{settings.preprocessing.side} px, through {(_VIT if vit else _LITE).format(settings.network)}. "
+        f"{tuned}A linear head "
         "reads the features of all views side by side: multinomial logistic regression on standardised features, "
         f"C = {settings.head.strength:g}, photos weighted by the inverse frequency of their label to the power "
         f"{settings.head.balance:g}. {left_out if head.nuisance else ''}{mirrored}Commands: `handlens train`, "
         "`handlens evaluate --field`, `handlens export`."
+    )
+
+
+def _tuning(tune: TuneSettings) -> str:
+    return (
+        f"Its last {tune.unfrozen} blocks were not left so: they were trained together with a head for {tune.epochs} "
+        f"epochs (AdamW, rate {tune.rate:g}, batch {tune.batch}, label smoothing {tune.label_smoothing:g}) on "
+        f"{tune.looks} looks at each photo, random parts under other lights among them; every label counted the same. "
     )
 
 
@@ -145,6 +157,27 @@ def _answers(report: Mapping[str, Any]) -> str:
         f"The 90 % prediction sets hold the truth for {percent(sets['coverage'])} %, with {sets['size']} labels on "
         "average."
     )
+
+
+def _unknowns(found: Mapping[str, Any] | None) -> list[str]:
+    """What the unknown score is worth, where it was judged."""
+    if not found or not (found["near"] or found["far"]):
+        return []
+    told = [
+        f"{percent(row['rejected'])} % of {found['pictures'][name]} pictures of no mineral ({name}; area under the ROC "
+        f"curve {row['auroc']:.3f})"
+        for name, row in found["far"].items()
+    ]
+    if near := found["near"]:
+        told.append(
+            f"{percent(near['rejected'])} % of {found['pictures']['near']} photos of minerals that are no label "
+            f"({near['auroc']:.3f}; {near['strangers']:.3f} in collections whose unknown minerals it has not seen)"
+        )
+    return [
+        f"Its unknown score, at the point that keeps {percent(found['kept'])} % of known photos, rejects "
+        f"{', '.join(told)}. One specimen in {round(1 / found['prior'])} is taken to be of an unknown mineral before "
+        "it is seen."
+    ]
 
 
 def _weakest(labels: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from handlens.training.lite import LITE_FAMILY, lite_backbone
 from handlens.training.vit import FEATURE_BLOCKS, PATCH, VIT_SIDE, VITS, vit_backbone
 from handlens.training.weights import load_weights, weights_digest
 
-__all__ = ["FROZEN", "backbone_of", "check_side", "frozen_network", "frozen_side", "views_graph"]
+__all__ = ["FROZEN", "backbone_of", "check_side", "frozen_network", "frozen_side", "views_graph", "weights_of"]
 
 FROZEN: Final = (*LITE_FAMILY, *VITS)
 """Their names."""
@@ -65,10 +65,11 @@ def views_graph(net: keras.Model) -> bytes | None:
         return None
     _, views, side, _, _ = net.input_shape
     matrix, bias = net.get_layer("logits").get_weights()
-    return vit_views_graph(_arrays(backbone), (matrix, bias), side=side, views=views, blocks=FEATURE_BLOCKS)
+    return vit_views_graph(weights_of(backbone), (matrix, bias), side=side, views=views, blocks=FEATURE_BLOCKS)
 
 
-def _arrays(net: keras.Model) -> dict[str, NDArray[np.float32]]:
+def weights_of(net: keras.Model) -> dict[str, NDArray[np.float32]]:
+    """Its arrays, by `<layer>/<variable>`."""
     return {f"{layer.name}/{weight.name}": np.asarray(weight) for layer in net.layers for weight in layer.weights}
 
 
@@ -80,5 +81,5 @@ def _graph(network: str, side: int) -> bytes:
 
     net = frozen_network(network, side)
     if network in VITS:
-        return vit_features_graph(_arrays(net), side=side, blocks=FEATURE_BLOCKS)
+        return vit_features_graph(weights_of(net), side=side, blocks=FEATURE_BLOCKS)
     return as_onnx(net)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,11 +22,14 @@ from numpy.typing import NDArray
 
 from handlens._version import __version__
 from handlens.errors import HandlensError, UsageError
-from handlens.training.features import Features, extract
+from handlens.training.feature_source import FeatureSource, FrozenSource
 from handlens.training.fitting.settings import FitSettings
-from handlens.training.frozen import backbone_of, check_side, frozen_network, frozen_side
+from handlens.training.frozen import check_side, frozen_side
 from handlens.training.head import HeadSettings, LinearHead, fit_head
 from handlens.training.samples import BadSamplesError, Sample, digest, read_samples, with_split
+from handlens.training.tuning.settings import TuneSettings
+from handlens.training.tuning.tuned import TunedSource
+from handlens.training.vit import VITS
 from handlens.views import Preprocessing, View
 
 __all__ = [
@@ -67,7 +70,8 @@ class BadRunError(HandlensError):
 class TrainSettings:
     """`network`: a name of FROZEN. `keep_unusable`: train on photos marked unusable too (they are never judged).
     `mirror`: train on left-right mirrored photos as well. `look`: which views, a key of LOOKS. `side`: their pixels, 0
-    for the network's own. Raises UsageError for a side that it cannot look at.
+    for the network's own. `tune`: how to train its last blocks first, None to leave it as it is. Raises UsageError for
+    a side that it cannot look at, and for what cannot be tuned.
     """
 
     network: str = "lite2"
@@ -76,8 +80,16 @@ class TrainSettings:
     look: Look = "frame"
     side: int = 0
     head: HeadSettings = field(default_factory=HeadSettings)
+    tune: TuneSettings | None = None
 
     def __post_init__(self) -> None:
+        if self.tune is not None:
+            if self.network not in VITS:
+                raise UsageError(f"{self.network} cannot be tuned: {', '.join(VITS)} can")
+            if len(LOOKS[self.look]) != 1:
+                raise UsageError(f"look {self.look} has {len(LOOKS[self.look])} views: tuning takes one with one")
+            if self.mirror:
+                raise UsageError("tuning sees mirrored parts of photos anyway: train it without mirrored copies")
         if self.side:
             check_side(self.network, self.side)
 
@@ -100,18 +112,29 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class FrozenData:
-    """Readable samples with their features (n, D), as they are and mirrored (None where mirroring is off)."""
+    """Readable samples with their features (n, D), as they are and mirrored (None where mirroring is off), and where
+    the features are from.
+    """
 
     samples: tuple[Sample, ...]
     plain: NDArray[np.float32]
     mirrored: NDArray[np.float32] | None
     failures: tuple[tuple[str, str, str], ...]
+    source: FeatureSource
 
     def subset(self, labels: Sequence[str]) -> FrozenData:
         """The part with one of `labels`."""
         kept = [place for place, sample in enumerate(self.samples) if sample.label in set(labels)]
         mirrored = None if self.mirrored is None else self.mirrored[kept]
-        return FrozenData(tuple(self.samples[place] for place in kept), self.plain[kept], mirrored, ())
+        return FrozenData(tuple(self.samples[place] for place in kept), self.plain[kept], mirrored, (), self.source)
+
+    def seen_by(self, places: NDArray[np.intp], settings: TrainSettings) -> FrozenData:
+        """The same photos as a network sees them that was tuned on the samples at `places`; itself without tuning."""
+        if settings.tune is None:
+            return self
+        assert isinstance(self.source, TunedSource)
+        source = self.source.tuned(self.samples, places, settings.head)
+        return replace(self, plain=source.features(self.samples).values, source=source)
 
     def places(self, settings: TrainSettings) -> NDArray[np.intp]:
         """The places of the samples that a run with `settings` is trained on."""
@@ -120,13 +143,6 @@ class FrozenData:
     def at(self, places: NDArray[np.intp]) -> list[Sample]:
         """The samples at `places`."""
         return [self.samples[place] for place in places]
-
-    def small_copies(
-        self, samples: Sequence[Sample], folder: Path, settings: TrainSettings, *, quiet: bool = False
-    ) -> Features:
-        """Features of copies of photos that differ in what they show only (`features.alike_file`)."""
-        backbone = backbone_of(settings.network, settings.side)
-        return extract(samples, backbone, settings.preprocessing, folder / "features", alike=True, quiet=quiet)
 
     def fit(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
         """A head fitted on the samples at `places`."""
@@ -140,25 +156,31 @@ class FrozenData:
 
 
 def read_split(
-    source: Path, split: str, settings: TrainSettings, folder: Path, *, mirror: bool, quiet: bool = False
+    listed: Path, split: str, settings: TrainSettings, folder: Path, *, mirror: bool, quiet: bool = False
 ) -> FrozenData:
     """The readable samples of one split with their features, kept below `folder`."""
-    samples = with_split(read_samples(source), split)
+    samples = with_split(read_samples(listed), split)
     if not samples:
-        raise BadRunError(f"{source}: there is no photo of the split {split!r}")
+        raise BadRunError(f"{listed}: there is no photo of the split {split!r}")
     if any(sample.prepared == "origin-mask" for sample in samples):
-        raise BadSamplesError(f"{source}: the pictures have a black background: train with --method fit")
-    backbone = backbone_of(settings.network, settings.side)
-
-    def features(mirrored: bool) -> Features:
-        return extract(samples, backbone, settings.preprocessing, folder / "features", mirrored=mirrored, quiet=quiet)
-
-    plain = features(False)
-    other = features(True) if mirror else plain
+        raise BadSamplesError(f"{listed}: the pictures have a black background: train with --method fit")
+    source = feature_source(settings, samples, folder, quiet=quiet)
+    plain = source.features(samples)
+    other = source.features(samples, mirrored=True) if mirror else plain
     fine = plain.read & other.read
     kept = tuple(sample for sample, read in zip(samples, fine, strict=True) if read)
     failures = tuple(dict.fromkeys(plain.failures + other.failures))
-    return FrozenData(kept, plain.values[fine], other.values[fine] if mirror else None, failures)
+    return FrozenData(kept, plain.values[fine], other.values[fine] if mirror else None, failures, source)
+
+
+def feature_source(
+    settings: TrainSettings, samples: Sequence[Sample], folder: Path, *, quiet: bool = False
+) -> FeatureSource:
+    """Where the features of `samples` come from before anything is tuned; they are kept below the run's `folder`."""
+    if settings.tune is not None:
+        listed = tuple(samples)
+        return TunedSource(settings.network, settings.preprocessing, folder, settings.tune, listed, quiet=quiet)
+    return FrozenSource(settings.network, settings.preprocessing.side, settings.preprocessing, folder, quiet)
 
 
 def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = False) -> Run:
@@ -176,9 +198,9 @@ def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = 
         raise UsageError(f"{folder}: cannot be the folder of a run: {error.strerror}") from error
     data = read_split(source, "train", settings, folder, mirror=settings.mirror, quiet=quiet)
     chosen = data.places(settings)
+    data = data.seen_by(chosen, settings)
     head = data.fit(chosen, settings.head)
-    backbone = frozen_network(settings.network, settings.side)
-    net = multi_view_classifier(backbone, len(settings.preprocessing.views), head)
+    net = multi_view_classifier(data.source.network(), len(settings.preprocessing.views), head)
     # Keras wants this suffix; the rename makes a file that is there a whole one.
     net.save(folder / "partial.keras")
     (folder / RUN_FILE).unlink(missing_ok=True)
@@ -234,4 +256,6 @@ def load_run(folder: Path) -> Run:
 def _settings(kind: str, stored: dict[str, Any]) -> TrainSettings | FitSettings:
     if kind == "fit":
         return FitSettings.from_dict(stored)
-    return TrainSettings(**{**stored, "head": HeadSettings(**stored["head"])})
+    tune = stored.get("tune")  # runs of earlier versions have none
+    parts = {"head": HeadSettings(**stored["head"]), "tune": None if tune is None else TuneSettings(**tune)}
+    return TrainSettings(**{**stored, **parts})

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-__all__ = ["FEATURE_BLOCKS", "VITS", "VIT_SIDE", "Tokens", "resized_positions", "vit_backbone"]
+__all__ = ["DEPTH", "FEATURE_BLOCKS", "VITS", "VIT_SIDE", "Tokens", "resized_positions", "vit_backbone", "vit_block"]
 
 VITS: Final = ("vits14",)
 """Their names."""
@@ -26,7 +26,7 @@ FEATURE_BLOCKS: Final = (3, 6, 9, 11)
 """The blocks, counted from 0, whose outputs are features. Colours and textures are told early, things at the end."""
 PATCH: Final = 14
 WIDTH: Final = 384
-_DEPTH: Final = 12
+DEPTH: Final = 12
 HEADS: Final = 6
 EPSILON: Final = 1e-6
 _MEAN: Final = (0.485, 0.456, 0.406)
@@ -74,8 +74,8 @@ def vit_backbone(
     """
     if side % PATCH or side < PATCH:
         raise ValueError(f"a side of {side} pixels is no multiple of {PATCH}")
-    if not blocks or not set(blocks) <= set(range(_DEPTH)):
-        raise ValueError(f"blocks {tuple(blocks)}: there are 0 to {_DEPTH - 1}")
+    if not blocks or not set(blocks) <= set(range(DEPTH)):
+        raise ValueError(f"blocks {tuple(blocks)}: there are 0 to {DEPTH - 1}")
     inputs = keras.Input((side, side, 3), dtype="uint8", name="photo")
     x = layers.Rescaling(list(PIXEL_SCALE), offset=list(PIXEL_OFFSET), name="normalise")(inputs)
     x = layers.Conv2D(WIDTH, PATCH, strides=PATCH, name="patches")(x)
@@ -84,7 +84,7 @@ def vit_backbone(
     norm = layers.LayerNormalization(epsilon=EPSILON, name="norm")
     found = []
     for number in range(max(blocks) + 1):
-        x = _block(x, 1 + count, f"block{number:02d}")
+        x = vit_block(x, 1 + count, f"block{number:02d}")
         if number in blocks:
             found.append(norm(x))
     if tokens:
@@ -107,7 +107,7 @@ def _inside(pixels: keras.KerasTensor, grid: int) -> keras.KerasTensor:
     return out
 
 
-def _block(x: keras.KerasTensor, tokens: int, name: str) -> keras.KerasTensor:
+def vit_block(x: keras.KerasTensor, tokens: int, name: str) -> keras.KerasTensor:
     """Attention and a perceptron, each on the normalised tokens and added to them."""
     y = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_norm1")(x)
     y = layers.Dense(3 * WIDTH, name=f"{name}_qkv")(y)

@@ -33,13 +33,15 @@ from handlens.training.vit import (
     resized_positions,
 )
 
-__all__ = ["vit_features_graph", "vit_views_graph"]
+__all__ = ["TOKENS_BLOCK", "vit_features_graph", "vit_rest_graph", "vit_tokens_graph", "vit_views_graph"]
 
 _OPSET: Final = 20
 _IR: Final = 9
 _STEPS: Final = 127
 _PLAIN_BLOCKS: Final = 4
 """So many blocks are not in whole numbers."""
+TOKENS_BLOCK: Final = _PLAIN_BLOCKS - 1
+"""The block, counted from 0, after which `vit_tokens_graph` stops: the last that is not in whole numbers."""
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -83,6 +85,37 @@ def vit_views_graph(
     return graph.bytes({"views": ["N", views, side, side, 3]}, {"logits": ["N", len(bias)], "embedding": ["N", width]})
 
 
+def vit_tokens_graph(weights: Weights, *, side: int) -> bytes:
+    """`photo` uint8 (N, side, side, 3) → `block_tokens` float32 (N, 1 + P, D), those after the block TOKENS_BLOCK, and
+    `inside` (N, 2, P), the weights of the patches in the two means: what `vit_rest_graph` goes on from.
+    """
+    graph = _Graph(weights, int8=True)
+    patches = (side // PATCH) ** 2
+    inside, tokens = graph.begun(graph.node("Cast", ["photo"], to=TensorProto.FLOAT), side)
+    for number in range(_PLAIN_BLOCKS):
+        tokens = graph.block(tokens, number)
+    graph.node("Identity", [tokens], output="block_tokens")
+    graph.node("Identity", [inside], output="inside")
+    outputs: dict[str, list[Any]] = {"block_tokens": ["N", 1 + patches, WIDTH], "inside": ["N", 2, patches]}
+    return graph.bytes({"photo": ["N", side, side, 3]}, outputs)
+
+
+def vit_rest_graph(weights: Weights, *, side: int, blocks: Sequence[int]) -> bytes:
+    """`block_tokens` and `inside` of `vit_tokens_graph` → `features`, those of `vit_features_graph` in whole numbers.
+
+    Raises ValueError for a block of `blocks` before TOKENS_BLOCK.
+    """
+    if min(blocks) < TOKENS_BLOCK:
+        raise ValueError(f"blocks {tuple(blocks)}: the tokens are those after block {TOKENS_BLOCK}")
+    graph = _Graph(weights, int8=True)
+    patches = (side // PATCH) ** 2
+    parts = graph.parts("block_tokens", "inside", 1 + patches) if TOKENS_BLOCK in blocks else []
+    features = graph.rest("block_tokens", "inside", _PLAIN_BLOCKS, tuple(blocks), parts, count=1 + patches)
+    graph.node("Identity", [features], output="features")
+    inputs: dict[str, list[Any]] = {"block_tokens": ["N", 1 + patches, WIDTH], "inside": ["N", 2, patches]}
+    return graph.bytes(inputs, {"features": ["N", 3 * WIDTH * len(blocks)]}, TensorProto.FLOAT)
+
+
 class _Graph:
     """Nodes and constants of one graph, in the order of their use, so that its bytes are always the same."""
 
@@ -92,12 +125,17 @@ class _Graph:
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
 
-    def bytes(self, inputs: Mapping[str, list[Any]], outputs: Mapping[str, list[Any]]) -> bytes:
+    def bytes(
+        self,
+        inputs: Mapping[str, list[Any]],
+        outputs: Mapping[str, list[Any]],
+        given: int = TensorProto.UINT8,
+    ) -> bytes:
         """The whole file."""
         graph = helper.make_graph(
             self._nodes,
             "vits14",
-            [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name, shape in inputs.items()],
+            [helper.make_tensor_value_info(name, given, shape) for name, shape in inputs.items()],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
             list(self._constants.values()),
         )
@@ -129,18 +167,33 @@ class _Graph:
 
     def features(self, pixels: str, side: int, blocks: tuple[int, ...]) -> str:
         """Pixels float32 (N, side, side, 3) → (N, 3 * D * blocks)."""
+        inside, x = self.begun(pixels, side)
+        return self.rest(x, inside, 0, blocks, [], count=1 + (side // PATCH) ** 2)
+
+    def begun(self, pixels: str, side: int) -> tuple[str, str]:
+        """Pixels (N, side, side, 3) → the weights of the patches, and the first tokens."""
         grid = side // PATCH
         first = self.node("Transpose", [pixels], perm=[0, 3, 1, 2])
         inside = self._inside(first, grid)
-        x = self._tokens(first, grid)
-        found = []
-        for number in range(max(blocks) + 1):
-            x = self._block(x, f"block{number:02d}", whole=number >= _PLAIN_BLOCKS)
+        return inside, self._tokens(first, grid)
+
+    def rest(self, x: str, inside: str, start: int, blocks: tuple[int, ...], found: list[str], *, count: int) -> str:
+        """Tokens before the block `start` → features; `found`: the parts of them that are there already."""
+        for number in range(start, max(blocks) + 1):
+            x = self.block(x, number)
             if number in blocks:
-                normed = self._norm(x, "norm")
-                found += [self._part(normed, 0, 1), self._part(normed, 1, 1 + grid * grid, inside)]
-        parts = self.node("Concat", found, axis=1)  # a class token, then two means, of each block
-        return self.node("Reshape", [parts, self.constant("in_a_row", np.array([0, -1], np.int64))])
+                found = found + self.parts(x, inside, count)
+        joined = self.node("Concat", found, axis=1)  # a class token, then two means, of each block
+        return self.node("Reshape", [joined, self.constant("in_a_row", np.array([0, -1], np.int64))])
+
+    def block(self, x: str, number: int) -> str:
+        """The tokens after one more block."""
+        return self._block(x, f"block{number:02d}", whole=number >= _PLAIN_BLOCKS)
+
+    def parts(self, x: str, inside: str, count: int) -> list[str]:
+        """What is read of a block's `count` tokens: the class token (N, 1, D) and two means of the others (N, 2, D)."""
+        normed = self._norm(x, "norm")
+        return [self._part(normed, 0, 1), self._part(normed, 1, count, inside)]
 
     def _part(self, normed: str, start: int, end: int, inside: str = "") -> str:
         """Tokens from `start` to `end` (N, n, D), or with `inside` two means of them (N, 2, D): all, and inside."""

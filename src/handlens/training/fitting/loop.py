@@ -16,8 +16,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +33,7 @@ from handlens.training.fitting.pictures import Pictures
 from handlens.training.fitting.settings import FitSettings
 from handlens.training.fitting.state import FILE, State, read_state, write_state
 from handlens.training.networks import build_network, load_network
+from handlens.training.precision import precision
 
 __all__ = [
     "HISTORY",
@@ -187,20 +187,10 @@ def _fingerprint(pictures: Pictures, train: NDArray[np.intp], valid: NDArray[np.
     return state.hexdigest()
 
 
-@contextmanager
-def _precision(name: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
 def compiled(settings: FitSettings, classes: int, steps: int) -> keras.Model:
     """The network as it is trained, with its optimiser and loss; `steps`: batches of an epoch."""
     keras.utils.set_random_seed(settings.seed)
-    with _precision(settings.precision):
+    with precision(settings.precision):
         net = built(settings, classes, fused=True)
     rate: Any = settings.rate
     if settings.schedule == "cosine":

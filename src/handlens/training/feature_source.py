@@ -1,0 +1,59 @@
+"""Where a head's features come from: a frozen network, or one whose last blocks were tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import keras
+
+from handlens.training.features import Backbone, Features, extract
+from handlens.training.frozen import backbone_of, frozen_network
+from handlens.training.samples import Sample
+from handlens.views import Preprocessing
+
+__all__ = ["FeatureSource", "FrozenSource"]
+
+
+class FeatureSource(Protocol):
+    """Features of photos, and the network that they are those of."""
+
+    def features(self, samples: Sequence[Sample], *, mirrored: bool = False, alike: bool = False) -> Features:
+        """As `handlens.training.features.extract` gives them."""
+
+    def network(self) -> keras.Model:
+        """uint8 (N, side, side, 3) → features (N, D)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSource:
+    """A pretrained network as it is; features are kept below `folder`."""
+
+    name: str
+    side: int
+    preprocessing: Preprocessing
+    folder: Path
+    quiet: bool = False
+
+    def features(self, samples: Sequence[Sample], *, mirrored: bool = False, alike: bool = False) -> Features:
+        """Kept, or taken now."""
+        return extract(
+            samples,
+            self.backbone,
+            self.preprocessing,
+            self.folder / "features",
+            mirrored=mirrored,
+            alike=alike,
+            quiet=self.quiet,
+        )
+
+    @property
+    def backbone(self) -> Backbone:
+        """What `extract` runs."""
+        return backbone_of(self.name, self.side)
+
+    def network(self) -> keras.Model:
+        """With its pretrained weights."""
+        return frozen_network(self.name, self.side)

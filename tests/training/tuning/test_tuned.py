@@ -1,0 +1,170 @@
+"""Tuning on drawn pictures: from tokens to a bundle, and what a killed run finds again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from handlens.bundle import open_bundle
+from handlens.cli.main import main
+from handlens.errors import UsageError
+from handlens.identifier import Identifier
+from handlens.selftest import run_self_test
+from handlens.training.features import Features
+from handlens.training.frozen import weights_of
+from handlens.training.run import Run, TrainSettings, load_run, read_split
+from handlens.training.tuning import loop, tokens
+from handlens.training.tuning.looks import LARGER, random_looks
+from handlens.training.tuning.settings import TuneSettings
+from handlens.training.tuning.tuned import TunedSource
+from handlens.training.vit import BACKGROUND
+from training.drawn_set import draw_set
+
+FLAGS = ("--network", "vits14", "--method", "tune", "--look", "box", "--nuisance", "2", "--side", "56")
+SHORT = ("--epochs", "2", "--batch", "8", "--unfrozen", "1", "--rate", "3e-4")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tuned")
+    drawn = draw_set(folder / "data")
+    with threadpool_limits(1):
+        assert main(["train", str(drawn.manifest), "--out", str(folder / "run"), *FLAGS, *SHORT]) == 0
+        assert main(["evaluate", str(folder / "run"), "--protocol", "leave-one-fold-out", "--field"]) == 0
+        assert main(["export", str(folder / "run"), "--out", str(folder / "bundle"), "--name", "drawn-tuned"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Run:
+    return load_run(folder / "run")
+
+
+def settings_of(run: Run) -> TrainSettings:
+    assert isinstance(run.settings, TrainSettings)
+    return run.settings
+
+
+def test_the_run_remembers_how_it_was_made(run: Run) -> None:
+    settings = settings_of(run)
+    assert settings.tune == TuneSettings(epochs=2, batch=8, unfrozen=1, rate=3e-4)
+    assert settings.mirror is False
+
+
+def test_the_bundle_answers_with_the_features_of_the_tuned_network(run: Run, folder: Path) -> None:
+    identifier, settings = Identifier.load(folder / "bundle"), settings_of(run)
+    assert run_self_test(identifier).passed
+    frozen = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
+    chosen = frozen.places(settings)
+    data = frozen.seen_by(chosen, settings)
+    with threadpool_limits(1):
+        head = data.fit(chosen, settings.head)
+    assert np.abs(data.plain - frozen.plain).max() > 0.05
+    for place in (0, len(data.samples) - 1):
+        _, views = identifier.views(data.samples[place].path)
+        logits = identifier.score(views).logits[0]
+        np.testing.assert_allclose(logits, head.logits(data.plain[place : place + 1])[0], atol=1e-3)
+
+
+def test_only_the_last_block_was_trained(run: Run) -> None:
+    settings = settings_of(run)
+    frozen = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
+    source = frozen.seen_by(frozen.places(settings), settings).source
+    before, after = weights_of(frozen.source.network()), weights_of(source.network())
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert {name.partition("_")[0] for name in moved} == {"block11"}
+    assert len(moved) == 12
+
+
+def test_every_fold_has_a_network_that_did_not_see_it(run: Run) -> None:
+    # Three folds and the run's own.
+    assert len(list((run.folder / "tuned").glob("*.npz"))) == 4
+
+
+def test_the_card_says_what_was_trained(folder: Path) -> None:
+    card = open_bundle(folder / "bundle").card
+    assert "Its last 1 blocks were not left so" in card
+    assert "rate 0.0003" in card
+
+
+def test_a_second_time_nothing_is_computed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(run)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(loop, "tune", never)
+    monkeypatch.setattr("handlens.training.tuning.tuned.tune", never)
+    monkeypatch.setattr(tokens, "_make", never)
+    monkeypatch.setattr(TunedSource, "_computed", never)
+    data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
+    assert len(data.seen_by(data.places(settings), settings).plain) == len(data.samples)
+
+
+def test_damaged_tokens_are_made_again(run: Run, tmp_path: Path) -> None:
+    settings = settings_of(run)
+    data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
+    source = data.source
+    assert isinstance(source, TunedSource)
+    own = TunedSource(source.name, source.preprocessing, tmp_path, source.settings, source.listed, quiet=True)
+    whole = own.features(source.listed)
+    for damaged in (tmp_path / "tokens").rglob("*-tokens.npy"):
+        damaged.write_bytes(damaged.read_bytes()[:500])
+    for path in (tmp_path / "features").glob("*.npy"):
+        path.write_bytes(b"\x93NUMPY")
+    again = own.features(source.listed)
+    np.testing.assert_array_equal(whole.values, again.values)
+    assert whole.failures == again.failures != ()  # the broken photo
+
+
+def test_some_of_the_listed_photos(run: Run) -> None:
+    data = read_split(run.source, "train", settings_of(run), run.folder, mirror=False, quiet=True)
+    some: Features = data.source.features(data.samples[3:7])
+    np.testing.assert_array_equal(some.values, data.plain[3:7])
+
+
+def test_random_looks_are_the_same_for_a_name_and_leave_the_background() -> None:
+    view = np.full((round(LARGER * 56),) * 2 + (3,), BACKGROUND, np.uint8)
+    view[20:60, 20:60] = (200, 60, 40)
+    looks = random_looks(view, 56, 5, "a.jpg")
+    assert looks.shape == (5, 56, 56, 3)
+    np.testing.assert_array_equal(looks, random_looks(view, 56, 5, "a.jpg"))
+    assert not np.array_equal(looks, random_looks(view, 56, 5, "b.jpg"))
+    assert len({look.tobytes() for look in looks}) == 5
+    shares = [(np.abs(look.astype(int) - BACKGROUND).max(axis=-1) <= 2).mean() for look in looks]
+    assert 0.1 < np.mean(shares) < 0.9
+    assert random_looks(view, 56, 0, "a.jpg").shape == (0, 56, 56, 3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"unfrozen": 0},
+        {"unfrozen": 9},
+        {"epochs": 0},
+        {"rate": 0.0},
+        {"rate": float("nan")},
+        {"batch": 0},
+        {"label_smoothing": 1.0},
+        {"kept": 0.0},
+        {"looks": 0},
+        {"seed": -1},
+        {"decay": -1.0},
+    ],
+)
+def test_settings_that_make_no_sense(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        TuneSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_tuned() -> None:
+    tune = TuneSettings()
+    with pytest.raises(UsageError, match="lite2 cannot be tuned"):
+        TrainSettings(network="lite2", mirror=False, tune=tune)
+    with pytest.raises(UsageError, match="3 views"):
+        TrainSettings(network="vits14", mirror=False, tune=tune)
+    with pytest.raises(UsageError, match="mirrored"):
+        TrainSettings(network="vits14", look="box", tune=tune)
