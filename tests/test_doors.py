@@ -113,7 +113,11 @@ EVIDENCE_FIELDS = {
 def reweighed(address: str, scored: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """The answer of `/v1/reweigh` for the scores of an answer of `/v1/identify`."""
     names = {"photos": named(scored)}
-    response = httpx.post(f"{address}/v1/reweigh", json={"scores": scored["scores"], **names, **fields}, timeout=60)
+    response = httpx.post(
+        f"{address}/v1/reweigh",
+        json={"scores": scored["scores"], "novelty": scored["novelty"], **names, **fields},
+        timeout=60,
+    )
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
@@ -142,7 +146,7 @@ def test_photos_of_one_specimen_mean_the_same(identifier: Identifier, address: s
     asked: dict[str, Any] = {"among": "origin-ten", "top": "3", "scores": "1"}
     answer = httpx.post(f"{address}/v1/identify", files=files, data=asked | EVIDENCE_FIELDS, timeout=60).json()
     again = reweighed(address, answer, **EVIDENCE_FIELDS, among="origin-ten", top=3)
-    del answer["scores"]
+    del answer["scores"], answer["novelty"]
     assert_same([answer, again], [python, python])
     alone = identifier.identify(photos[0], evidence=Evidence.of(EVIDENCE), among=among, top=3)
     assert alone.as_dict()["candidates"] != python["candidates"], "the second photo must have changed something"

@@ -183,6 +183,14 @@ def test_a_specimen_like_unknown_minerals_keeps_its_name(grey_only: Identifier) 
     assert grey_only.identify(solid(BRIGHT)).unknown_score > answer.unknown_score
 
 
+def test_what_was_tested_is_a_specimen(grey_only: Identifier, tiny: Identifier) -> None:
+    evidence = Evidence.of({"hardness": "7"})
+    answer, without = grey_only.identify(solid(RED), evidence=evidence), tiny.identify(solid(RED), evidence=evidence)
+    assert answer.decision == without.decision
+    assert answer.decision.name != "unknown"
+    assert answer.warnings == (NO_SPECIMEN,)  # the photo is still told to be odd
+
+
 def test_tests_that_fit_no_label_raise_the_score(grey_only: Identifier) -> None:
     plain = grey_only.identify(solid(QUARTZ))
     odd = grey_only.identify(solid(QUARTZ), evidence=Evidence.of({"hardness": "1", "gravity": "9"}))

@@ -142,6 +142,9 @@ class Answerer:
         order = sorted(allowed, key=lambda index: -probabilities[index])
         members = [index for index in prediction_set(everything, self.bundle.set_quantile) if index in allowed]
         # A photo of a mineral that is no label cannot be told surely enough to withhold a name; one of no specimen can.
+        odd = novelty is not None and novelty.far >= _NO_SPECIMEN
+        if novelty is not None and evidence:  # what was scratched and weighed is a specimen, however odd its photo
+            novelty = Novelty(0.0, novelty.near)
         far = novelty.far if novelty is not None else 0.0
         decision = decide(probabilities * kept * (1 - far), self.taxonomy, self.bundle.thresholds)
         candidates = tuple(Candidate(labels[index], float(probabilities[index])) for index in order[:top])
@@ -165,7 +168,7 @@ class Answerer:
                 *(labels[index] for index in members[:_SET_NAMES_SHOWN]),
             ),
             specimen=specimen,
-            warnings=(NO_SPECIMEN,) if far >= _NO_SPECIMEN else (),
+            warnings=(NO_SPECIMEN,) if odd else (),
         )
 
     def reweigh(
