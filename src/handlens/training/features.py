@@ -32,7 +32,7 @@ from handlens.training.samples import Sample
 from handlens.viewer import viewer_of
 from handlens.views import Preprocessing
 
-__all__ = ["Backbone", "Features", "alike_file", "extract"]
+__all__ = ["Backbone", "Features", "alike_file", "cache_key", "extract"]
 
 _CHUNK: Final = 128
 _ALIKE_SIDE: Final = 256
@@ -78,7 +78,7 @@ def extract(
     `alike`: of small copies of one size and quality (`alike_file`), so that photos of several collections differ in
     what they show and not in how they are stored.
     """
-    kept = folder / _key(samples, backbone.identity, preprocessing, mirrored, alike)
+    kept = folder / cache_key(samples, backbone.identity, preprocessing, mirrored, alike)
     kept.mkdir(parents=True, exist_ok=True)
     # Building the graph takes seconds, which a run whose features are all kept does not need to spend.
     session = cache(lambda: onnxruntime.InferenceSession(backbone.graph(), providers=["CPUExecutionProvider"]))
@@ -159,7 +159,10 @@ def _write(path: Path, part: Features) -> None:
     temporary.replace(path)
 
 
-def _key(samples: Sequence[Sample], identity: str, preprocessing: Preprocessing, mirrored: bool, alike: bool) -> str:
+def cache_key(
+    samples: Sequence[Sample], identity: str, preprocessing: Preprocessing, mirrored: bool, alike: bool
+) -> str:
+    """Names what is kept of these photos as a network of this identity sees them."""
     state = hashlib.sha256(f"{identity}\t{mirrored}\n{'alike' if alike else ''}".encode())
     state.update(json.dumps(preprocessing.as_dict(), sort_keys=True).encode())
     if preprocessing.needs_specimen:

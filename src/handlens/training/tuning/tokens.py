@@ -9,8 +9,6 @@ there belongs to whole tokens. A photo of 224 pixels takes 395 KB with one look,
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,12 +20,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from handlens.dataset.files import atomic_file
-from handlens.localiser_files import LocaliserFiles
 from handlens.onnx_session import cpu_session
 from handlens.photo import PhotoError, read_photo
 from handlens.processors import processors
 from handlens.training.arrays import read_arrays
-from handlens.training.features import alike_file
+from handlens.training.features import alike_file, cache_key
 from handlens.training.samples import Sample
 from handlens.training.tuning.looks import LARGER, random_looks
 from handlens.viewer import viewer_of
@@ -74,14 +71,7 @@ def keep_tokens(
     as in `features.extract`.
     """
     assert len(preprocessing.views) == 1
-    state = hashlib.sha256(f"{identity}\t{looks}\t{alike}\n".encode())
-    state.update(json.dumps(preprocessing.as_dict(), sort_keys=True).encode())
-    if preprocessing.needs_specimen:
-        state.update(LocaliserFiles.read().digest.encode())
-    for sample in samples:
-        size = sample.path.stat().st_size if sample.path.is_file() else -1
-        state.update(f"{sample.file}\t{size}\n".encode("utf-8", "surrogateescape"))
-    key = state.hexdigest()[:16]
+    key = cache_key(samples, f"{identity}\t{looks} looks", preprocessing, False, alike)
     kept = folder / key
     kept.mkdir(parents=True, exist_ok=True)
     look = _Look(preprocessing, looks, alike)
