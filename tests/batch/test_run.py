@@ -6,6 +6,7 @@ import csv
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -258,22 +259,31 @@ def test_an_interrupt_finishes_the_shard_and_leaves_a_run_to_resume(tmp_path: Pa
 
 
 def test_a_full_disk_is_told_and_leaves_a_run_to_resume(tmp_path: Path, tiny_bundle: Path) -> None:
-    source, out = folder(tmp_path / "photos", 40), tmp_path / "run"
-    # No file may grow beyond this many bytes, which is how a quota feels.
-    limited = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (24_000, 24_000)); "
-        "from handlens.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    )
-    given = ["batch", str(source), "--out", str(out), "--workers", "1", "--shard-size", "40"]
-    done = subprocess.run(
-        [sys.executable, "-c", limited, *given], env=environment(tiny_bundle), capture_output=True, timeout=KILL_AFTER
-    )
-    assert done.returncode == 1
-    assert b"Traceback" not in done.stderr
-    assert b"run the same command to go on" in done.stderr or b"the list of photos cannot be written" in done.stderr
-    assert not list(out.glob("shards/*"))
+    source, out = folder(tmp_path / "photos", 1000), tmp_path / "run"
+    started = begun(source, out, tiny_bundle, "--shard-size", "20")
+    wait_for(lambda: (out / "shards" / "00000.parquet").exists())
+    # From now on no file of that process may grow beyond a few bytes, as under a quota.
+    resource.prlimit(started.pid, resource.RLIMIT_FSIZE, (100, 100))
+    _, said = started.communicate(timeout=KILL_AFTER)
+    assert started.returncode == 1
+    assert b"run the same command to go on" in said
+    assert b"Traceback" not in said
+    finished = len(list((out / "shards").iterdir()))
+    assert 0 < finished < 50
     again = begun(source, out, tiny_bundle)
     again.communicate(timeout=KILL_AFTER)
     assert again.returncode == 0
-    assert len(table(out)) == 40
+    assert json.loads((out / "summary.json").read_text())["computed"] == 1000 - 20 * finished
+
+
+def test_a_disk_that_is_full_from_the_start(tmp_path: Path, tiny_bundle: Path) -> None:
+    source, out = folder(tmp_path / "photos", 40), tmp_path / "run"
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+        "from handlens.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", limited, "batch", str(source), "--out", str(out)]
+    done = subprocess.run(command, env=environment(tiny_bundle), capture_output=True, timeout=KILL_AFTER)
+    assert done.returncode == 1
+    assert b"the list of photos cannot be written" in done.stderr
+    assert b"Traceback" not in done.stderr

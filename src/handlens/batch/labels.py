@@ -30,6 +30,11 @@ class Labels:
         except HandlensError:
             return None
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All canonical names that there are, sorted: those of the bundle and of the knowledge base."""
+        return tuple(sorted({*self.names, *(mineral.name for mineral in self._minerals)}))
+
     def place(self, text: str) -> int | None:
         """The place of a label among the bundle's, None where it is none of them."""
         name = self.canonical(text) if text else None

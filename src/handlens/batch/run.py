@@ -22,6 +22,7 @@ from handlens.batch.labels import Labels
 from handlens.batch.plan import Plan
 from handlens.batch.progress import Progress
 from handlens.batch.records import Record
+from handlens.batch.review import Review
 from handlens.batch.rows import learn, rows
 from handlens.batch.sources import Source, open_source
 from handlens.batch.summary import Summary, Tally
@@ -222,6 +223,7 @@ def _finish(
     out, tally, seconds = settings.out, Tally(), progress.seconds
     learning = learn(plan, journal, labels) if source.labelled else None
     columns = min(settings.asked.top, len(labels.names))
+    review = Review(out / "review", journal.digest[:16], labels.known) if settings.asked.review else None
     with saving(out), contextlib.ExitStack() as files:
         sinks: list[Any] = [
             tally,
@@ -231,10 +233,14 @@ def _finish(
         ]
         if learning is not None:
             sinks.append(files.enter_context(suspects_table(out / "suspects.csv")))
+        if review is not None:
+            sinks.append(review)
         for row in rows(plan, journal, labels, learning):
             for sink in sinks:
                 sink.add(row)
     summary = tally.summary(photos=plan.photos, computed=progress.computed, seconds=seconds)
     with saving(out):
+        if review is not None:
+            review.finish(summary)
         write_atomically(out / "summary.json", summary.as_json())
     return summary
