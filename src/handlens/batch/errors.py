@@ -55,3 +55,9 @@ class NoIndexError(BatchError, UsageError):
     """The run keeps no embeddings (`no-index`)."""
 
     code = "no-index"
+
+
+class NoRunError(BatchError, UsageError):
+    """There is no run in the folder (`no-run`)."""
+
+    code = "no-run"

@@ -7,6 +7,7 @@
       source-….tar             a packed tar, unpacked once
       lock                     held by the process that works on the run
       results.parquet .csv .jsonl, summary.json, suspects.csv, review/      made of the journal when every shard is done
+      index/                   the graph of neighbours of a large run, see `similar`
 
 A shard is there with all its rows or not at all: every file is written beside its place under a name that begins with
 `.part-`, flushed to the disk and renamed. So a run may be killed at any moment; the same command goes on with what is
@@ -33,16 +34,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from handlens.batch.errors import JournalError, MixedRunError, RunBusyError
+from handlens.batch.errors import JournalError, MixedRunError, NoRunError, RunBusyError
 from handlens.batch.records import COLUMNS, Record, read_records, write_records
+from handlens.bundle import Bundle
 from handlens.dataset.files import TEMPORARY_PREFIX, write_atomically
 from handlens.errors import UsageError
 
-__all__ = ["FORMAT", "Journal", "held", "saving"]
+__all__ = ["FORMAT", "Journal", "bundle_digest", "held", "saving"]
 
 FORMAT: Final = 1
 _RUN: Final = "run.json"
-_OURS: Final = ("run.json", "shards", "lock", "plan.sqlite", "review", "summary.json", "suspects.csv")
+_OURS: Final = ("run.json", "shards", "lock", "plan.sqlite", "review", "index", "summary.json", "suspects.csv")
 _BEGINNINGS: Final = ("results.", "source-", "plan.sqlite", TEMPORARY_PREFIX)
 
 
@@ -66,26 +68,43 @@ class Journal:
 
     root: Path
     bounds: tuple[bytes, ...]
-    digest: str
+    parameters: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Says which parameters the rows were computed with."""
+        return hashlib.sha256(json.dumps(dict(self.parameters), sort_keys=True).encode()).hexdigest()
+
+    @classmethod
+    def at(cls, root: Path) -> Journal:
+        """The run at `root`, whatever its parameters. Raises NoRunError, JournalError."""
+        try:
+            document = json.loads((root / _RUN).read_text("utf-8"))
+            begun, starts = document["parameters"], document["starts"]
+            bounds = tuple(start.encode("utf-8", "surrogateescape") for start in starts)
+            if not isinstance(begun, dict):
+                raise TypeError("the parameters are no object")
+        except FileNotFoundError as error:
+            raise NoRunError(f"{root}: there is no run here") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise JournalError(f"{root / _RUN}: cannot be read as a run: {error}") from error
+        return cls(root, bounds, begun)
 
     @classmethod
     def open(cls, root: Path, parameters: Mapping[str, Any]) -> Journal | None:
         """The run at `root`, None where there is none yet. Raises MixedRunError, JournalError."""
         try:
-            document = json.loads((root / _RUN).read_text("utf-8"))
-            begun, starts = document["parameters"], document["starts"]
-            bounds = tuple(start.encode("utf-8", "surrogateescape") for start in starts)
-        except FileNotFoundError:
+            journal = cls.at(root)
+        except NoRunError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise JournalError(f"{root / _RUN}: cannot be read as a run: {error}") from error
+        begun = journal.parameters
         if differing := [name for name in (*parameters, *begun) if begun.get(name) != parameters.get(name)]:
             name = differing[0]
             raise MixedRunError(
                 f"{root} was begun with {name} = {begun.get(name)}, and this is {parameters.get(name)}: "
                 "give the same parameters to go on, or another --out to begin anew"
             )
-        return cls(root, bounds, _digest(begun))
+        return journal
 
     @classmethod
     def begin(cls, root: Path, parameters: Mapping[str, Any], bounds: Sequence[bytes]) -> Journal:
@@ -93,7 +112,7 @@ class Journal:
         starts = [bound.decode("utf-8", "surrogateescape") for bound in bounds]
         with saving(root / _RUN):
             write_atomically(root / _RUN, json.dumps({"parameters": dict(parameters), "starts": starts}, indent=1))
-        return cls(root, tuple(bounds), _digest(parameters))
+        return cls(root, tuple(bounds), dict(parameters))
 
     def shard(self, number: int) -> Path:
         """Where a shard is."""
@@ -141,5 +160,6 @@ def _lock(file: IO[bytes], root: Path) -> None:
         return
 
 
-def _digest(parameters: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode()).hexdigest()
+def bundle_digest(bundle: Bundle) -> str:
+    """Says which bundle it is: its manifest has the sha256 of every file."""
+    return hashlib.sha256(json.dumps(bundle.manifest, sort_keys=True).encode()).hexdigest()

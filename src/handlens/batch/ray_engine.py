@@ -45,6 +45,10 @@ class RayEngine:
                     started = True
                 found = self._computed(some)
                 # A photo that ends the process that decodes it takes those beside it along: once more, one by one.
+                if not found and len(some) > 1:
+                    raise WorkersError(
+                        "no node of the cluster could do any of the work: is Handlens there, and the bundle?"
+                    )
                 lost = [unit for unit in some if unit.key not in found]
                 for unit in lost:
                     found |= self._computed([unit])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import signal
 import threading
@@ -17,7 +15,7 @@ from typing import Any, Final, Literal, Protocol
 from handlens._version import __version__
 from handlens.answerer import Answerer
 from handlens.batch.answering import Asked
-from handlens.batch.journal import FORMAT, Journal, held, saving
+from handlens.batch.journal import FORMAT, Journal, bundle_digest, held, saving
 from handlens.batch.labels import Labels
 from handlens.batch.plan import Plan
 from handlens.batch.progress import Progress
@@ -99,13 +97,12 @@ def run_batch(settings: BatchSettings, progress: Progress) -> Summary:
 
 
 def _parameters(source: Source, asked: Asked, bundle: Bundle, among: list[str] | None) -> dict[str, Any]:
-    manifest = json.dumps(bundle.manifest, sort_keys=True)  # it has the sha256 of every file of the bundle
     return {
         "format": FORMAT,
         "handlens": __version__,
         "source": source.identity.encode("utf-8", "backslashreplace").decode("utf-8"),
         "bundle": bundle.name,
-        "bundle_sha256": hashlib.sha256(manifest.encode()).hexdigest(),
+        "bundle_sha256": bundle_digest(bundle),
         "top": asked.top,
         "among": among,
         "lang": asked.lang,
