@@ -13,9 +13,9 @@ import pytest
 
 from batch.drawn import documents, folder, table
 from commands import run
-from handlens.batch.answering import Answering, Asked
+from handlens.batch.answering import Answering
 from handlens.batch.local_engine import LocalEngine
-from handlens.batch.units import Failure, PhotoRef, Unit
+from handlens.batch.units import Asked, Failure, PhotoRef, Unit
 from handlens.identifier import Identifier
 
 TOLERANCE = 1e-5

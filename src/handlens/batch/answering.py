@@ -16,32 +16,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handlens.batch.reading import read
-from handlens.batch.units import Answer, Failure, Outcome, PhotoRef, Unit
+from handlens.batch.units import Answer, Asked, Failure, Outcome, PhotoRef, Unit
 from handlens.evidence import BadEvidenceError, Evidence
 from handlens.fusion import fuse
 from handlens.identifier import Identifier
-from handlens.minerals import Language
 from handlens.model import Scores
 from handlens.photo import Crop, PhotoError, PhotoSource
 from handlens.specimen import Specimen
 from handlens.viewer import Viewer
 
-__all__ = ["Answering", "Asked", "crashed"]
+__all__ = ["Answering"]
 
 _THUMBNAIL_SIDE: Final = 144
 _QUALITY: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What every answer of a run is asked with. `index` keeps embeddings, `review` makes thumbnails."""
-
-    bundle: str | None = None
-    top: int = 5
-    among: tuple[str, ...] | None = None
-    lang: Language = "en"
-    index: bool = False
-    review: bool = True
 
 
 class Answering:
@@ -180,9 +167,3 @@ def _together(embeddings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 def _packed(numbers: NDArray[np.floating]) -> bytes:
     return numbers.astype("<f2").tobytes()
-
-
-def crashed(unit: Unit) -> Outcome:
-    """Of a unit whose photo ends the process that decodes it."""
-    detail = "A worker process ended while it worked on this photo."
-    return Outcome(unit.key, (), Failure(unit.photos[0].name, "decoder-crashed", detail))

@@ -21,9 +21,9 @@ from threading import Thread
 from typing import Final
 
 from handlens.allocator import keep_one_arena
-from handlens.batch.answering import Answering, Asked, crashed
+from handlens.batch.answering import Answering
 from handlens.batch.errors import WorkersError
-from handlens.batch.units import Outcome, Unit
+from handlens.batch.units import Asked, Outcome, Unit, crashed
 
 __all__ = ["LocalEngine"]
 

@@ -12,16 +12,19 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
-from handlens.batch.answering import Answering, Asked, crashed
+from handlens.batch.answering import Answering
 from handlens.batch.errors import WorkersError
-from handlens.batch.units import Outcome, Unit
+from handlens.batch.units import Asked, Outcome, Unit, crashed
 
 __all__ = ["RayEngine"]
 
 _UNITS: Final = 4096
-"""Units of one data set: what the driver holds of outcomes at most."""
+"""Units of the first data set, and the fewest of one that is not the last."""
+_UNITS_A_WORKER: Final = 512
+"""Of the others. Actors load the bundle anew for every data set, and the driver holds its outcomes, some KB each."""
 _PARCEL: Final = 8
-"""Units that an actor is given at once."""
+_LARGE_PARCEL: Final = 32
+"""Units that an actor is given at once: of large data sets more, as Ray has work with every parcel."""
 
 
 class RayEngine:
@@ -36,13 +39,14 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
-        source = iter(units)
+        source, size = iter(units), _UNITS
         started = False
         try:
-            while some := list(islice(source, _UNITS)):
+            while some := list(islice(source, size)):
                 if not ray.is_initialized():
                     ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
                     started = True
+                size = max(_UNITS, _UNITS_A_WORKER * self._pool())
                 found = self._computed(some)
                 # A photo that ends the process that decodes it takes those beside it along: once more, one by one.
                 if not found and len(some) > 1:
@@ -57,6 +61,11 @@ class RayEngine:
             if started:
                 ray.shutdown()
 
+    def _pool(self) -> int:
+        import ray
+
+        return self._workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
     def _computed(self, units: list[Unit]) -> dict[bytes, Outcome]:
         """What came of the units, by key; those of a parcel whose actor died are missing."""
         import ray
@@ -65,9 +74,8 @@ class RayEngine:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         context.max_errored_blocks = -1
-        workers = self._workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        workers = min(workers, -(-len(units) // _PARCEL))
-        parcels = -(-len(units) // _PARCEL)
+        parcels = -(-len(units) // (_PARCEL if len(units) <= _UNITS else _LARGE_PARCEL))
+        workers = min(self._pool(), parcels)
         try:
             packed = ray.data.from_items([{"unit": pickle.dumps(unit)} for unit in units], override_num_blocks=parcels)
             answered = packed.map_batches(

@@ -14,7 +14,6 @@ from typing import Any, Final, Literal, Protocol
 
 from handlens._version import __version__
 from handlens.answerer import Answerer
-from handlens.batch.answering import Asked
 from handlens.batch.journal import FORMAT, Journal, bundle_digest, held, saving
 from handlens.batch.labels import Labels
 from handlens.batch.plan import Plan
@@ -25,7 +24,7 @@ from handlens.batch.rows import learn, rows
 from handlens.batch.sources import Source, open_source
 from handlens.batch.summary import Summary, Tally
 from handlens.batch.tables import csv_table, jsonl_table, parquet_table, suspects_table
-from handlens.batch.units import Failure, Outcome, Unit
+from handlens.batch.units import Asked, Failure, Outcome, Unit
 from handlens.bundle import ENVIRONMENT, Bundle, open_bundle
 from handlens.dataset.files import write_atomically
 from handlens.errors import UsageError

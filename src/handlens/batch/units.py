@@ -9,7 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Answer", "Failure", "Listed", "Outcome", "PhotoRef", "Unit"]
+__all__ = ["Answer", "Asked", "Failure", "Listed", "Outcome", "PhotoRef", "Unit", "crashed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every answer of a run is asked with. `index` keeps embeddings, `review` makes thumbnails."""
+
+    bundle: str | None = None
+    top: int = 5
+    among: tuple[str, ...] | None = None
+    lang: Literal["en", "es"] = "en"
+    index: bool = False
+    review: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +118,9 @@ class Outcome:
     key: bytes
     sha256: tuple[str, ...]
     result: Answer | Failure | None
+
+
+def crashed(unit: Unit) -> Outcome:
+    """Of a unit whose photo ends the process that decodes it."""
+    detail = "A worker process ended while it worked on this photo."
+    return Outcome(unit.key, (), Failure(unit.photos[0].name, "decoder-crashed", detail))
