@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from handlens.allocator import keep_one_arena
 from handlens.cli import options as shared
 from handlens.cli.extras import need
 
@@ -40,9 +41,14 @@ def run(options: argparse.Namespace) -> int:
     need("batch", "pyarrow", "jinja2", "fsspec")
     if options.engine == "ray":
         need("scale", "ray")
+    import pyarrow as pa
+
     from handlens.batch import Asked, BatchSettings, run_batch
     from handlens.batch.progress import Progress
 
+    # Shards are small and many: an allocator that keeps what is freed for later holds some 50 MB more.
+    keep_one_arena()
+    pa.set_memory_pool(pa.system_memory_pool())
     among = shared.among(options.among)
     asked = Asked(
         bundle=options.bundle,
