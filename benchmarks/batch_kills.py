@@ -4,7 +4,8 @@
 
 PHOTOS: a folder of real photos. SIGKILL goes to the command alone, at moments drawn at random; its workers have to
 notice and end. Must reach: after 30 kills over 3,000 photos the last start makes a results.parquet that is equal to
-the undisturbed one row for row, and no process is left. Exit status 1 where it does not.
+the undisturbed one row for row, and no process is left. Exit status 1 where it does not, or where every kill came
+before the first shard was finished or after the last, which would show nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def survives(source: Path, work: Path, options: argparse.Namespace) -> bool:
     begun(source, alone, options).wait()
     took = time.monotonic() - start
     moments = random.Random(options.seed)
-    left = 0
+    left = midway = 0
     for number in range(options.kills):
         process = begun(source, killed, options)
         # Starting takes some seconds of every life; all lives together take about twice the undisturbed run.
@@ -60,7 +61,8 @@ def survives(source: Path, work: Path, options: argparse.Namespace) -> bool:
                 break
             time.sleep(0.5)
         left += len(session(process.pid))
-        shards = len(list(killed.glob("shards/[0-9]*.parquet")))
+        shards = finished(killed)
+        midway += 0 < shards < finished(alone)
         print(f"kill {number + 1}: {shards} shards{', had ended by itself' if ended else ''}", flush=True)
     begun(source, killed, options).wait()
     one, other = (pq.read_table(run / "results.parquet") for run in (alone, killed))
@@ -69,7 +71,13 @@ def survives(source: Path, work: Path, options: argparse.Namespace) -> bool:
     print(
         f"{options.kills} kills, {one.num_rows} rows: {'equal' if same else 'DIFFERENT'}; {left} processes left behind"
     )
-    return same and not left
+    if not midway:
+        print("no kill came when a part of the run was finished: take more photos")
+    return same and not left and midway > 0
+
+
+def finished(run: Path) -> int:
+    return len(list(run.glob("shards/[0-9]*.parquet")))
 
 
 def begun(source: Path, out: Path, options: argparse.Namespace) -> subprocess.Popen[bytes]:

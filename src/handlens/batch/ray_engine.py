@@ -6,6 +6,7 @@ Without a cluster (`RAY_ADDRESS`) Ray starts one of this machine.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from collections.abc import Iterable, Iterator
@@ -74,6 +75,8 @@ class RayEngine:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         context.max_errored_blocks = -1
+        # It tells of every data set, also where nothing is to be said; what fails is a row or an error.
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         parcels = -(-len(units) // (_PARCEL if len(units) <= _UNITS else _LARGE_PARCEL))
         workers = min(self._pool(), parcels)
         try:
