@@ -12,7 +12,7 @@ import pytest
 from batch.drawn import folder, jpeg
 from bundles import COLOURS
 from commands import run
-from handlens.batch.errors import MixedRunError, NoIndexError
+from handlens.batch.errors import JournalError, MixedRunError, NoIndexError
 from handlens.batch.similar import Index, embedding_of
 from handlens.identifier import Identifier
 
@@ -102,7 +102,10 @@ def test_a_graph_of_neighbours_names_the_same(
     (out / "shards" / "00000.parquet").unlink()
     fewer = Index(out, tiny, exact_to=10)
     assert fewer.nearest(query, 5) == Index(out, tiny).nearest(query, 5)
-    assert len(list((out / "index").iterdir())) == 1
+    (kept,) = (out / "index").iterdir()
+    kept.write_bytes(b"no graph" * 20)
+    with pytest.raises(JournalError, match="made anew"):
+        Index(out, tiny, exact_to=10).nearest(query, 5)
 
 
 def test_embeddings_have_length_one(collection: tuple[Path, Path], tiny: Identifier) -> None:

@@ -118,7 +118,12 @@ class Index:
         from usearch.index import Index as Graph
 
         path = self._graph()
-        graph = Graph.restore(str(path), view=True)
+        try:
+            graph = Graph.restore(str(path), view=True)
+        except (OSError, ValueError, RuntimeError):
+            graph = None
+        if graph is None:
+            raise JournalError(f"{path}: cannot be read as a graph of neighbours: delete it, and it is made anew")
         places: dict[int, list[int] | None] = {}
         for key in graph.search(embedding, max(top * _CANDIDATES, 64)).keys:
             rows = places.setdefault(int(key) >> _ROW_BITS, [])
