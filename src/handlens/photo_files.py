@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["expand", "photos_in"]
+__all__ = ["expand", "named_like_a_photo", "photos_in"]
 
 _SUFFIXES: Final = frozenset(
     {
@@ -35,6 +35,11 @@ _SUFFIXES: Final = frozenset(
 )
 
 
+def named_like_a_photo(name: str) -> bool:
+    """Whether a file's name ends as those of photos do."""
+    return Path(name).suffix.lower() in _SUFFIXES
+
+
 def photos_in(folder: str | os.PathLike[str]) -> Iterator[str]:
     """Paths of the files below a folder that are named like photos, sorted; hidden files and folders are left out.
 
@@ -44,7 +49,7 @@ def photos_in(folder: str | os.PathLike[str]) -> Iterator[str]:
     for place, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(error.filename)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
+            if not name.startswith(".") and named_like_a_photo(name):
                 yield str(Path(place, name))
     yield from unreadable
 

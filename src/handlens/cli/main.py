@@ -19,6 +19,8 @@ __all__ = ["main"]
 
 _COMMANDS: Final = {
     "identify": "name the mineral in photos",
+    "batch": "name the minerals in thousands of photos, with a journal and a review page",
+    "similar": "find the specimens of a batch run that look most like a photo",
     "explain": "show which part of a photo the answer rests on",
     "minerals": "list or show what is known of minerals",
     "bundle": "show or verify a model bundle",
