@@ -1,6 +1,7 @@
-"""`handlens batch` against the bare loop, one core against two, its memory, and plain Keras, over the same photos.
+"""`handlens batch` against the bare loop, one core against two, its memory, and its peers, over the same photos.
 
-    python benchmarks/batch.py PHOTOS [--photos 1000] [--rounds 3] [--rows 200000] [--parts rate,cores,memory,peer]
+    python benchmarks/batch.py PHOTOS [--photos 1000] [--rounds 3] [--rows 200000] [--parts rate,cores,memory,peers]
+                               [--peer-python PYTHON]
 
 PHOTOS: a folder of real photos. Nothing else may run beside it. What is counted, every time from the start of the
 command to its end, starting processes and writing tables included:
@@ -11,8 +12,11 @@ command to its end, starting processes and writing tables included:
     memory  proportional set size of all processes together, the most of samples taken twice a second: of the workers
             over real photos, and of the process above them over `--rows` rows, for which a list names each photo many
             times and a graph of a few nodes answers. Must reach: the sum at most 500 MB.
-    peer    `predict` of Keras with ResNet-50 (4.1 billion multiplications; the bundle's ViT-S/14 has 5.5) over the
-            same files through tf.data, in batches of 32, on the same cores. Must reach: 2.5 times its photos a second.
+    peers   the pipeline for image classification of Hugging Face transformers with the architecture that the bundle
+            has, ViT-S/14 at 224 pixels (5.5 billion multiplications), photo by photo, which was faster here than
+            batches; run by `--peer-python`, which needs transformers and torch. And `predict` of Keras with ResNet-50
+            (4.1 billion) through tf.data, in batches of 32. Both with random weights, over the same files on the same
+            cores. Must reach: 2.5 times the photos a second of a network of like cost.
 """
 
 from __future__ import annotations
@@ -54,6 +58,18 @@ pictures = tf.data.Dataset.from_tensor_slices(paths).map(load, tf.data.AUTOTUNE)
 keras.applications.ResNet50(weights=None).predict(pictures, verbose=0)
 """
 
+PIPELINE = """
+import sys
+import torch
+from transformers import BitImageProcessor, Dinov2Config, Dinov2ForImageClassification, pipeline
+shape = dict(hidden_size=384, num_attention_heads=6, num_hidden_layers=12, patch_size=14, image_size=224)
+model = Dinov2ForImageClassification(Dinov2Config(**shape, num_labels=89)).eval()
+processor = BitImageProcessor(size={"shortest_edge": 256}, crop_size={"height": 224, "width": 224})
+classify = pipeline("image-classification", model=model, image_processor=processor)
+for _ in classify(sys.stdin.read().splitlines(), batch_size=1):
+    pass
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -61,12 +77,13 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--parts", default="rate,cores,memory,peer")
+    parser.add_argument("--parts", default="rate,cores,memory,peers")
+    parser.add_argument("--peer-python", default=sys.executable)
     options = parser.parse_args()
     files = sorted(path.resolve() for path in options.folder.rglob("*.jpg"))
     # Spread over the folder, so that no one origin is measured.
     files = files[:: max(1, len(files) // options.photos)][: options.photos]
-    parts = {"rate": rate, "cores": cores, "memory": memory, "peer": peer}
+    parts = {"rate": rate, "cores": cores, "memory": memory, "peers": peers}
     print(f"{machine()}; {len(files)} photos, cores {CORES}, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as work:
         for part in options.parts.split(","):
@@ -99,14 +116,20 @@ def cores(files: list[Path], work: Path, options: argparse.Namespace) -> None:
     told("cores", "of one core's", two, one, 1.8)
 
 
-def peer(files: list[Path], work: Path, options: argparse.Namespace) -> None:
-    def keras() -> float:
+def peers(files: list[Path], work: Path, options: argparse.Namespace) -> None:
+    def of(code: str, python: str) -> float:
         with timed() as taken:
-            finished(piped(KERAS, files, CORES))
+            finished(piped(code, files, CORES, python))
         return len(files) / taken[0]
 
-    ours, theirs = in_turns(options.rounds, lambda: batch(files, work, CORES), keras)
-    told("peer", "of Keras's", ours, theirs, 2.5)
+    ours, pipeline, keras = in_turns(
+        options.rounds,
+        lambda: batch(files, work, CORES),
+        lambda: of(PIPELINE, options.peer_python),
+        lambda: of(KERAS, sys.executable),
+    )
+    told("peers", "of the pipeline's", ours, pipeline, 2.5)
+    told("peers", "of Keras's with a cheaper network", ours, keras, 2.5)
 
 
 def memory(files: list[Path], work: Path, options: argparse.Namespace) -> None:
@@ -172,8 +195,8 @@ def begun(source: Path, work: Path, on: list[int], *more: str) -> subprocess.Pop
     return subprocess.Popen(pinned([sys.executable, "-m", *command], on), env=environment())
 
 
-def piped(code: str, files: list[Path], on: list[int]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(pinned([sys.executable, "-c", code], on), stdin=subprocess.PIPE, env=environment())
+def piped(code: str, files: list[Path], on: list[int], python: str = sys.executable) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(pinned([python, "-c", code], on), stdin=subprocess.PIPE, env=environment())
     assert process.stdin is not None
     process.stdin.write("\n".join(map(str, files)).encode())
     process.stdin.close()
