@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from handlens.decision import UNKNOWN
-from handlens.errors import HandlensError
 from handlens.minerals import KnowledgeBase
 
 __all__ = ["Labels"]
@@ -25,10 +24,8 @@ class Labels:
         """The canonical name of what somebody wrote, None where it is no mineral that is known."""
         if text in self._places:
             return text
-        try:
-            return self._minerals.find(text).name
-        except HandlensError:
-            return None
+        found = self._minerals.meant(text)
+        return None if found is None else found.name
 
     @property
     def known(self) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ class Answer:
 
     `document`: `Identification.as_dict()` as JSON. `scores`: probabilities of all labels from the photos alone, float16
     as bytes. `embedding`: float16 as bytes, of length 1 before it was rounded; b"" where the run keeps none.
-    `thumbnail`: WebP of the first photo, b"" where the run makes none.
+    `thumbnail`: JPEG of the first photo, b"" where the run makes none.
     """
 
     document: str

@@ -144,10 +144,15 @@ class KnowledgeBase:
 
         Raises UnknownMineralError, with near matches, when nothing fits or the names contradict each other.
         """
-        name = self._meant(text)
-        if name is None:
+        found = self.meant(text)
+        if found is None:
             raise self._unknown(text)
-        return self._records[name]
+        return found
+
+    def meant(self, text: str) -> Mineral | None:
+        """The record that `find` gives, None where it has none, and nothing is looked for that may be meant instead."""
+        name = self._meant(text)
+        return None if name is None else self._records[name]
 
     def search(self, text: str, limit: int = 10) -> tuple[Mineral, ...]:
         """The records that `text` may mean, best first, at most `limit`; () for nonsense.

@@ -143,7 +143,7 @@ def _card(row: ResultRow) -> Card:
         error=failure.code if failure else "",
         detail=_shown(f"{failure.photo}: {failure.detail}") if failure else "",
         flags=tuple(flag for flag, holds in flags.items() if holds),
-        picture=f"data:image/webp;base64,{picture}" if picture else "",
+        picture=f"data:image/jpeg;base64,{picture}" if picture else "",
         link=Path(first.where).as_uri() if first.kind == "file" and Path(first.where).is_absolute() else "",
     )
 
