@@ -15,11 +15,10 @@ from PIL import Image
 from handlens.errors import UsageError
 from handlens.identifier import Identifier
 from handlens.photo import Crop, PhotoSource, read_photo
-from handlens.specimen import Specimen
 
-__all__ = ["Explanation", "explain", "overlay"]
+__all__ = ["CELLS", "Coverable", "Explanation", "explain", "overlay"]
 
-_CELLS: Final = 10
+CELLS: Final = 10
 _WINDOW: Final = 3
 """The photo is divided into 10 x 10 cells; windows of 3 x 3 cells are covered in turn."""
 _FLOOR: Final = 1e-12
@@ -64,29 +63,46 @@ def explain(
     """
     preprocessing = identifier.bundle.preprocessing
     read = read_photo(photo, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
-    rgb = read.rgb
-    masked = preprocessing.mask == "origin"
-    # A cover on the photo would have outlines of its own, and be specimen to the mask: it is put on the masked view,
-    # and is background there.
-    specimen = identifier.viewer.specimen(rgb)  # of the photo without a cover, which would be specimen, too
-    picture = identifier.viewer.views(rgb, specimen)[0] if masked else rgb
-    whole = _probabilities(identifier, picture, specimen)
+    coverable = Coverable(identifier, read.rgb)
+    whole = coverable.probabilities()
     place = int(whole.argmax()) if label is None else _place(identifier, label)
-    rows, columns = _edges(picture, 0), _edges(picture, 1)
-    fill = np.zeros(3, np.uint8) if masked else np.rint(rgb.mean(axis=(0, 1))).astype(np.uint8)
-    heat, count = np.zeros((_CELLS, _CELLS)), np.zeros((_CELLS, _CELLS))
-    for top in range(_CELLS - _WINDOW + 1):
-        for left in range(_CELLS - _WINDOW + 1):
-            covered = picture.copy()
-            covered[rows[top] : rows[top + _WINDOW], columns[left] : columns[left + _WINDOW]] = fill
-            left_over = _probabilities(identifier, covered, specimen)[place]
-            fall = float(np.log(whole[place] + _FLOOR) - np.log(left_over + _FLOOR))
-            heat[top : top + _WINDOW, left : left + _WINDOW] += fall
-            count[top : top + _WINDOW, left : left + _WINDOW] += 1
-    shown, box = rgb, crop or Crop(0, 0, read.width, read.height)
-    if masked:
-        shown, box = _centre_square(rgb), _centre_box(box)
+    heat, count = np.zeros((CELLS, CELLS)), np.zeros((CELLS, CELLS))
+    for top in range(CELLS - _WINDOW + 1):
+        for left in range(CELLS - _WINDOW + 1):
+            window = np.zeros((CELLS, CELLS), bool)
+            window[top : top + _WINDOW, left : left + _WINDOW] = True
+            left_over = coverable.probabilities(window)[place]
+            heat[window] += float(np.log(whole[place] + _FLOOR) - np.log(left_over + _FLOOR))
+            count += window
+    shown, box = read.rgb, crop or Crop(0, 0, read.width, read.height)
+    if preprocessing.mask == "origin":
+        shown, box = _centre_square(shown), _centre_box(box)
     return Explanation(shown, identifier.bundle.labels[place], float(whole[place]), heat / count, box)
+
+
+class Coverable:
+    """A photo of which any of 10 x 10 cells can be covered with its mean colour before the network looks at it."""
+
+    def __init__(self, identifier: Identifier, rgb: NDArray[np.uint8]) -> None:
+        """`rgb`: an upright photo (H, W, 3)."""
+        # A cover on the photo would have outlines of its own, and be specimen to the origin's mask: it is put on the
+        # masked view, and is background there.
+        self._masked = identifier.bundle.preprocessing.mask == "origin"
+        self._identifier = identifier
+        self._specimen = identifier.viewer.specimen(rgb)  # of the photo without a cover, which would be specimen, too
+        self._picture = identifier.viewer.views(rgb, self._specimen)[0] if self._masked else rgb
+        self._fill = np.zeros(3, np.uint8) if self._masked else np.rint(rgb.mean(axis=(0, 1))).astype(np.uint8)
+
+    def probabilities(self, covered: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Of all labels (labels,), with the cells covered that `covered` (10, 10) names."""
+        picture = self._picture
+        if covered is not None:
+            height, width = picture.shape[:2]
+            cells = covered[np.ix_(_cell_of(height), _cell_of(width))]
+            picture = np.where(cells[..., np.newaxis], self._fill, picture)
+        viewer = self._identifier.viewer
+        views = picture[np.newaxis] if self._masked else viewer.views(picture, self._specimen)
+        return self._identifier.probabilities(self._identifier.score(views).logits[0])
 
 
 def overlay(explanation: Explanation) -> Image.Image:
@@ -101,15 +117,10 @@ def overlay(explanation: Explanation) -> Image.Image:
     return Image.fromarray(np.rint(mixed).astype(np.uint8))
 
 
-def _edges(picture: NDArray[np.uint8], axis: int) -> list[int]:
-    return [round(float(edge)) for edge in np.linspace(0, picture.shape[axis], _CELLS + 1)]
-
-
-def _probabilities(identifier: Identifier, picture: NDArray[np.uint8], specimen: Specimen) -> NDArray[np.float64]:
-    """Of a photo, or of the masked view where the bundle has the origin's mask."""
-    masked = identifier.bundle.preprocessing.mask == "origin"
-    views = picture[np.newaxis] if masked else identifier.viewer.views(picture, specimen)
-    return identifier.probabilities(identifier.score(views).logits[0])
+def _cell_of(pixels: int) -> NDArray[np.intp]:
+    """The cell that each of so many pixels in a row is in."""
+    edges = np.rint(np.linspace(0, pixels, CELLS + 1)).astype(np.intp)
+    return np.repeat(np.arange(CELLS), np.diff(edges))
 
 
 def _centre_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

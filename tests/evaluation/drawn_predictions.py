@@ -11,7 +11,12 @@ from handlens.decision import softmax
 from handlens.evaluation.calibration import fit_temperature
 from handlens.evaluation.protocol import HeldOut
 
-__all__ = ["held_out_of", "well_calibrated"]
+__all__ = ["alone", "held_out_of", "well_calibrated"]
+
+
+def alone(found: HeldOut) -> NDArray[np.str_]:
+    """Groups of which each photo is one."""
+    return found.places.astype(str)
 
 
 def held_out_of(

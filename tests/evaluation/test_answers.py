@@ -8,7 +8,16 @@ import pytest
 from evaluation.drawn_predictions import held_out_of, well_calibrated
 from handlens.bundle import Thresholds
 from handlens.decision import Taxonomy, decide, softmax
-from handlens.evaluation.answers import COVERAGE, PRECISION, AnswerSettings, calibrate, decisions, is_right, sets
+from handlens.evaluation.answers import (
+    COVERAGE,
+    PRECISION,
+    WIDER_COVERAGE,
+    AnswerSettings,
+    calibrate,
+    decisions,
+    is_right,
+    sets,
+)
 from handlens.minerals import KnowledgeBase
 
 MINERALS = KnowledgeBase.load()
@@ -155,3 +164,14 @@ def test_one_fold_has_nothing_to_be_calibrated_on() -> None:
     assert sets(alone)["coverage"] == 1.0
     assert sets(alone)["size"] == len(LABELS)
     assert decisions(alone, MINERALS)["answered"] < 1.0
+
+
+def test_sets_of_a_wider_coverage_and_of_each_label() -> None:
+    found = well_calibrated(LABELS, photos=4500, spread=2.0, seed=5)
+    narrow, wide = sets(found), sets(found, WIDER_COVERAGE)
+    assert (narrow["wanted"], wide["wanted"]) == (COVERAGE, WIDER_COVERAGE)
+    assert wide["coverage"] == pytest.approx(WIDER_COVERAGE, abs=0.012)
+    assert wide["size"] > narrow["size"]
+    photos = np.bincount(found.truth, minlength=len(LABELS))
+    by_label = [narrow["per_label"][label] for label in LABELS]
+    assert np.average(by_label, weights=photos) == pytest.approx(narrow["coverage"], abs=1e-4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evaluation.drawn_predictions import held_out_of, well_calibrated
+from evaluation.drawn_predictions import alone, held_out_of, well_calibrated
 from handlens.answerer import Answerer
 from handlens.bundle import Bundle
 from handlens.decision import softmax
@@ -62,7 +62,8 @@ def test_a_variety_named_for_its_species_is_right_at_species_rank() -> None:
         [0.00, 0.60, 0.05, 0.05, 0.05, 0.20, 0.05],  # garnet, named almandine: a species is not its group
         [0.00, 0.05, 0.20, 0.40, 0.05, 0.05, 0.25],  # quartz, named calcite; with amethyst, quartz is ahead
     ]
-    figures = describe(of_probabilities(rows, ["quartz", "amethyst", "garnet", "quartz"]), MINERALS)
+    found = of_probabilities(rows, ["quartz", "amethyst", "garnet", "quartz"])
+    figures = describe(found, MINERALS, alone(found))
     assert figures["flat"]["top1"] == 0.0
     assert figures["species"]["top1"] == 0.75
     assert figures["flat"]["photos"] == figures["species"]["photos"] == 4
@@ -70,7 +71,7 @@ def test_a_variety_named_for_its_species_is_right_at_species_rank() -> None:
 
 def test_folds_labels_and_calibration() -> None:
     found = well_calibrated(LABELS, temperature=3.0)
-    figures = describe(found, MINERALS)
+    figures = describe(found, MINERALS, alone(found))
     assert set(figures["folds"]) == {"ann", "ben", "cleo"}
     for fold, part in figures["folds"].items():
         here = found.folds == fold

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from handlens.evaluation.metrics import (
     balanced_accuracy,
+    brier_score,
     calibration_error,
+    calibration_floor,
     macro_f1,
     measure,
     per_label,
+    ranks_of_truth,
     top_k,
     wilson_interval,
 )
@@ -64,6 +67,8 @@ def test_measure_holds_them_all() -> None:
     assert found.balanced == pytest.approx(11 / 18)
     assert found.macro_f1 == pytest.approx(0.6)
     assert found.nll == pytest.approx(-sum(map(math.log, (0.5, 0.1, 0.5, 0.2, 0.35, 0.8))) / 6)
+    assert found.brier == brier_score(PROBABILITIES, TRUTH)
+    assert found.ece_floor == calibration_floor(PROBABILITIES.max(axis=1))
     assert found.as_dict()["balanced"] == 0.6111
     assert found.as_dict()["photos"] == 6
 
@@ -137,3 +142,22 @@ def test_per_label() -> None:
 def test_per_label_leaves_out_labels_without_photos_and_divides_by_no_zero() -> None:
     found = per_label(np.array([[0.1, 0.0, 0.9]]), places(0), ("a", "b", "c"))
     assert found == {"a": {"photos": 1, "recall": 0.0, "precision": 0.0}}
+
+
+def test_ranks_of_truth_count_the_more_probable_columns() -> None:
+    assert ranks_of_truth(PROBABILITIES, TRUTH).tolist() == [0, 2, 0, 1, 1, 0]
+
+
+def test_brier_score_by_hand() -> None:
+    # Rows 0 and 5: (0.5² + 0.3² + 0.2²) and (0.1² + 0.1² + 0.2²).
+    assert brier_score(PROBABILITIES[[0, 5]], TRUTH[[0, 5]]) == pytest.approx((0.38 + 0.06) / 2)
+    assert brier_score(np.array([[1.0, 0.0]]), places(1)) == 2.0
+
+
+def test_the_floor_is_what_calibrated_answers_show() -> None:
+    rng = np.random.default_rng(1)
+    confidence = rng.uniform(0.1, 0.9, 700)
+    shown = [calibration_error(confidence, rng.random(700) < confidence) for _ in range(300)]
+    floor = calibration_floor(confidence)
+    assert floor == pytest.approx(float(np.mean(shown)), rel=0.1)
+    assert floor > 2 * calibration_floor(np.tile(confidence, 16))

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from evaluation.drawn_predictions import well_calibrated
-from handlens.evaluation.answers import calibrate, decisions, sets
+from evaluation.drawn_predictions import alone, well_calibrated
+from handlens.evaluation.answers import WIDER_COVERAGE, calibrate, decisions, sets
 from handlens.evaluation.describe import describe, restricted
 from handlens.evaluation.metrics import wilson_interval
 from handlens.evaluation.page import report_page
 from handlens.evaluation.plots import Curve, most_confused, write_plots
 from handlens.evaluation.protocol import HeldOut
+from handlens.evaluation.selective import selective
 from handlens.evaluation.tables import percent
 from handlens.identifier import ORIGIN_TEN
 from handlens.minerals import KnowledgeBase
@@ -82,6 +83,7 @@ def report(found: HeldOut) -> dict[str, Any]:
     row = {"photos": 52, "top1": 0.5, "top1_interval": [0.3688, 0.6312], "top3": 0.8, "top5": 0.9}
     row |= {"balanced": 0.4, "ece": 0.05}
     known = {"known": 55, "known_answered": 21, "known_answered_rightly": 17}
+    ten = restricted(found, ORIGIN_TEN)
     unknown = {"unknown": 5, "unknown_left_unknown": 3, "unknown_named_rightly_at_a_wider_rank": 1}
     return {
         "handlens": "0.1.0",
@@ -94,8 +96,13 @@ def report(found: HeldOut) -> dict[str, Any]:
         "machine": "2 x Drawn CPU",
         "answers": calibrate(found.logits, found.truth, LABELS, MINERALS).as_dict(),
         "answers_from": BASIS,
-        "protocols": {BASIS: describe(found, MINERALS), TEN: describe(restricted(found, ORIGIN_TEN), MINERALS)},
+        "protocols": {
+            BASIS: describe(found, MINERALS, alone(found)),
+            TEN: describe(ten, MINERALS, alone(ten)),
+        },
         "prediction_sets": sets(found),
+        "wider_prediction_sets": sets(found, WIDER_COVERAGE),
+        "selective": selective(found, MINERALS),
         "decisions": decisions(found, MINERALS),
         "confused_pairs": [asdict(pair) for pair in most_confused(found, 5)],
         "field": {"flat": row, "species": row | {"photos": 55}, "ten labels": None, "decisions": known | unknown},
@@ -155,9 +162,17 @@ def test_answers_sets_and_pairs(page: Page, report: dict[str, Any]) -> None:
     ranks = {row[0]: row[1:] for row in page.tables["Answers by rank"][1:]}
     expected = report["decisions"]["ranks"]
     assert ranks == {rank: [str(row["photos"]), percent(row["right"])] for rank, row in expected.items()}
-    folds = {row[0]: row[1:] for row in page.tables["Prediction sets, each fold's made with the other folds"][1:]}
-    ann = report["prediction_sets"]["folds"]["ann"]
-    assert folds["ann"] == [percent(ann["coverage"]), f"{ann['size']:.2f}"]
+    for part in ("prediction_sets", "wider_prediction_sets"):
+        made = report[part]
+        told = f"all together {percent(made['coverage'])} % with {made['size']} labels"
+        caption = f"Prediction sets for {percent(made['wanted'])} %, each fold's made with the other folds; {told}"
+        folds = {row[0]: row[1:] for row in page.tables[caption][1:]}
+        ann = made["folds"]["ann"]
+        assert folds["ann"] == [percent(ann["coverage"]), f"{ann['size']:.2f}"]
+    surest = "Right answers when only the surest photos are answered, in per cent; area: the mean share of wrong ones"
+    labels, species = page.tables[surest][1:]
+    assert labels[1:4] == [percent(share) for share in report["selective"]["flat"]["right_at"].values()]
+    assert species[-1] == f"{report['selective']['species']['area']:.3f}"
     pair = report["confused_pairs"][0]
     first = page.tables["The most frequent wrong answers"][1]
     assert first == [f"{pair['truth']} → {pair['answered']}", str(pair["photos"]), str(pair["among"])]
@@ -180,7 +195,7 @@ def test_every_table_is_rectangular(page: Page) -> None:
 
 def test_figures_stand_in_the_page_and_are_announced(page: Page, plots: dict[str, str]) -> None:
     drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(drawings) == len(plots) == 5
+    assert len(drawings) == len(plots) == 6
     for drawing, svg in zip(drawings, plots.values(), strict=True):
         told = re.search(r"<title>(.*?)</title>", svg)
         assert told

@@ -35,6 +35,7 @@ from handlens.evaluation.plots import (
     read_curve,
     reliability,
     reliability_bins,
+    risk_coverage,
     write_figures,
     write_plots,
 )
@@ -172,6 +173,20 @@ def test_reliability_bins_are_those_of_the_calibration_error() -> None:
     error = sum(part.photos * abs(part.confidence - part.right) for part in bins) / 997
     assert error == pytest.approx(calibration_error(confidence, right))
     assert len(reliability_bins(confidence[:4], right[:4])) == 4
+
+
+def test_risk_and_coverage_end_at_the_share_of_wrong_answers() -> None:
+    found = well_calibrated(LABELS)
+    figure = risk_coverage(found)
+    (axes,) = figure.axes
+    line, dots, level = axes.lines
+    wrong = float(np.mean(found.logits.argmax(axis=1) != found.truth))
+    assert np.asarray(line.get_xdata())[-1] == 1.0
+    assert np.asarray(line.get_ydata())[-1] == pytest.approx(wrong)
+    assert np.asarray(level.get_ydata())[0] == pytest.approx(wrong)
+    assert np.asarray(dots.get_xdata()).tolist() == [0.5, 0.8, 0.95]
+    assert np.asarray(dots.get_ydata())[0] < wrong
+    assert "right of the surest 50%" in figure.get_label()
 
 
 def test_reliability_shows_both_errors_and_the_mass() -> None:
@@ -331,7 +346,8 @@ def plots_into(folder: Path, found: HeldOut, curves: Sequence[Curve]) -> dict[st
 
 def test_plots_are_files_of_the_same_bytes_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = plots_into(tmp_path / "first", FOUND, [curve("whole", [2.0, 1.0])])
-    assert list(texts) == ["confusion-matrix", "confused-pairs", "label-by-label", "reliability", "learning-curves"]
+    drawn = ["confusion-matrix", "confused-pairs", "label-by-label", "reliability", "risk-coverage", "learning-curves"]
+    assert list(texts) == drawn
     # Neither the time nor the user's own settings are to be seen.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     with mpl.rc_context({"font.size": 22, "axes.facecolor": "red", "svg.fonttype": "path"}):
@@ -366,7 +382,7 @@ def test_learning_curves_of_an_earlier_evaluation_go(tmp_path: Path) -> None:
     plots_into(tmp_path, FOUND, [curve("whole", [2.0, 1.0])])
     assert "learning-curves" not in plots_into(tmp_path, FOUND, [])
     assert not list(tmp_path.glob("learning-curves.*"))
-    assert len(list(tmp_path.iterdir())) == 8
+    assert len(list(tmp_path.iterdir())) == 10
 
 
 @pytest.mark.filterwarnings("error")

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from evaluation.drawn_predictions import well_calibrated
-from handlens.evaluation.answers import calibrate, decisions, sets
+from evaluation.drawn_predictions import alone, well_calibrated
+from handlens.evaluation.answers import WIDER_COVERAGE, calibrate, decisions, sets
 from handlens.evaluation.describe import describe, restricted
+from handlens.evaluation.selective import selective
 from handlens.evaluation.tables import markdown, percent, table
 from handlens.identifier import ORIGIN_TEN
 from handlens.minerals import KnowledgeBase
@@ -36,6 +37,7 @@ def test_percent(share: float | None, text: str) -> None:
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
     found = well_calibrated(LABELS, photos=900)
+    ten = restricted(found, ORIGIN_TEN)
     name = "all labels, leave-one-fold-out"
     row = {"photos": 52, "top1": 0.5, "top1_interval": [0.3688, 0.6312], "top3": 0.8, "top5": 0.9}
     row |= {"balanced": 0.4, "ece": 0.05}
@@ -46,10 +48,12 @@ def report() -> dict[str, Any]:
         "answers": calibrate(found.logits, found.truth, LABELS, MINERALS).as_dict(),
         "answers_from": name,
         "protocols": {
-            name: describe(found, MINERALS),
-            "ten labels, leave-one-fold-out": describe(restricted(found, ORIGIN_TEN), MINERALS),
+            name: describe(found, MINERALS, alone(found)),
+            "ten labels, leave-one-fold-out": describe(ten, MINERALS, alone(ten)),
         },
         "prediction_sets": sets(found),
+        "wider_prediction_sets": sets(found, WIDER_COVERAGE),
+        "selective": selective(found, MINERALS),
         "decisions": decisions(found, MINERALS),
         "field": {
             "photos": 60,
@@ -80,16 +84,20 @@ def rows_of(text: str, first: str) -> list[list[str]]:
 def test_headline_rows(report: dict[str, Any]) -> None:
     text = markdown(report)
     for name, found in report["protocols"].items():
-        flat, species = rows_of(text, name)
+        flat, species, chance = rows_of(text, name)
         shares = [percent(found["flat"][key]) for key in ("top1", "top3", "top5", "balanced", "macro_f1")]
         before, after = (f"{value:.3f}" for value in (found["ece_before_temperature"], found["flat"]["ece"]))
         assert flat == [name, str(found["flat"]["photos"]), *shares, before, after, f"{found['flat']['nll']:.2f}"]
         assert species[2] == percent(found["species"]["top1"])
+        low, high = found["intervals"]["flat"]["top1"]
+        assert low < found["flat"]["top1"] < high
+        assert chance[1] == f"{percent(low)} to {percent(high)}"
+        assert chance[-3:] == [f"{found['flat'][key]:.3f}" for key in ("ece", "ece_floor", "brier")]
 
 
 def test_every_table_is_rectangular(report: dict[str, Any]) -> None:
     blocks = [block.splitlines() for block in markdown(report).split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 9
+    assert len(blocks) == 11
     for block in blocks:
         assert len({line.count("|") for line in block}) == 1
         assert len(block) > 2
@@ -100,7 +108,11 @@ def test_folds_labels_and_answers(report: dict[str, Any]) -> None:
     found = report["protocols"]["all labels, leave-one-fold-out"]
     first, _ten, in_sets = rows_of(text, "ben")
     assert first[1:3] == ["300", percent(found["folds"]["ben"]["top1"])]
-    assert in_sets[1] == percent(report["prediction_sets"]["folds"]["ben"]["coverage"])
+    in_both = (report[key]["folds"]["ben"] for key in ("prediction_sets", "wider_prediction_sets"))
+    assert in_sets[1:] == [cell for of in in_both for cell in (percent(of["coverage"]), str(of["size"]))]
+    right = report["selective"]["species"]["right_at"]
+    assert rows_of(text, "species, right")[0][1:4] == [percent(share) for share in right.values()]
+    assert rows_of(text, "agate")[-1][-1] == percent(report["prediction_sets"]["per_label"]["agate"])
     assert [percent(found["per_label"]["agate"]["recall"])] == [row[2] for row in rows_of(text, "agate")]
     answered = percent(report["decisions"]["answered"])
     assert f"A name is given for {answered} % of the photos" in text

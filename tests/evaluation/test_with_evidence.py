@@ -255,7 +255,7 @@ def run(tmp_path: Path) -> Path:
         "run": {key: value for key, value in record.items() if key not in ("source", "failures")},
         "answers": {},
         "answers_from": names[0],
-        "protocols": {},
+        **{key: {} for key in ("protocols", "prediction_sets", "wider_prediction_sets", "selective", "decisions")},
     }
     (folder / "evaluation" / "report.json").write_text(json.dumps(report), encoding="utf-8")
     arrays: dict[str, Any] = {

@@ -11,7 +11,7 @@ import os
 import pickle
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from handlens.batch.answering import Answering
 from handlens.batch.errors import WorkersError
@@ -45,7 +45,7 @@ class RayEngine:
         try:
             while some := list(islice(source, size)):
                 if not ray.is_initialized():
-                    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+                    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
                     started = True
                 size = max(_UNITS, _UNITS_A_WORKER * self._pool())
                 found = self._computed(some)
@@ -63,9 +63,12 @@ class RayEngine:
                 ray.shutdown()
 
     def _pool(self) -> int:
+        if self._workers:
+            return self._workers
         import ray
 
-        return self._workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        resources: dict[str, float] = cast(Any, ray).cluster_resources()
+        return max(1, int(resources.get("CPU", 1)))
 
     def _computed(self, units: list[Unit]) -> dict[bytes, Outcome]:
         """What came of the units, by key; those of a parcel whose actor died are missing."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlens.decision import softmax
+from handlens.evaluation.bootstrap import group_intervals
 from handlens.evaluation.metrics import calibration_error, measure, per_label
 from handlens.evaluation.protocol import HeldOut
 from handlens.minerals import KnowledgeBase
@@ -16,14 +17,21 @@ from handlens.minerals import KnowledgeBase
 __all__ = ["at_species", "describe", "restricted", "species_of"]
 
 
-def describe(found: HeldOut, minerals: KnowledgeBase) -> dict[str, Any]:
-    """All figures of one protocol. Probabilities are calibrated on the other folds than the one they are judged on."""
+def describe(found: HeldOut, minerals: KnowledgeBase, groups: NDArray[np.str_]) -> dict[str, Any]:
+    """All figures of one protocol. Probabilities are calibrated on the other folds than the one they are judged on.
+
+    `groups` (n,): photos of one of them are of one specimen or page; intervals are over groups.
+    """
     probabilities = found.probabilities
     raw = softmax(found.logits, 1.0)
     species, truth, _ = at_species(probabilities, found.truth, found.labels, minerals)
     return {
         "flat": measure(probabilities, found.truth).as_dict(),
         "species": measure(species, truth).as_dict(),
+        "intervals": {
+            "flat": group_intervals(probabilities, found.truth, groups),
+            "species": group_intervals(species, truth, groups),
+        },
         "ece_before_temperature": round(calibration_error(raw.max(axis=1), raw.argmax(axis=1) == found.truth), 4),
         "folds": {
             str(fold): measure(probabilities[found.folds == fold], found.truth[found.folds == fold]).as_dict()

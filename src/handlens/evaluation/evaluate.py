@@ -31,13 +31,14 @@ from tqdm import tqdm
 
 from handlens._version import __version__
 from handlens.dataset.files import write_atomically
-from handlens.evaluation.answers import calibrate, decisions, sets
+from handlens.evaluation.answers import WIDER_COVERAGE, calibrate, decisions, sets
 from handlens.evaluation.curves import Curve, read_curve
 from handlens.evaluation.describe import describe, restricted
 from handlens.evaluation.field import field_figures
 from handlens.evaluation.page import report_page
 from handlens.evaluation.plots import most_confused, write_plots
 from handlens.evaluation.protocol import HeldOut, grouped_folds, held_out, photographer_folds
+from handlens.evaluation.selective import selective
 from handlens.evaluation.tables import markdown
 from handlens.evaluation.unknowns import Shown, Unknowns, far_samples, judge_unknowns, unknown_minerals
 from handlens.identifier import ORIGIN_TEN
@@ -59,6 +60,18 @@ STRANGERS: Final = "leave-one-fold-out"
 GROUPED: Final = "grouped 5-fold"
 _WAYS: Final = (STRANGERS, GROUPED)
 _PARTS: Final = ("all labels", "ten labels")
+_NEEDED: Final = frozenset(
+    {
+        "run",
+        "answers",
+        "answers_from",
+        "protocols",
+        "prediction_sets",
+        "wider_prediction_sets",
+        "selective",
+        "decisions",
+    }
+)
 
 Protocol = Literal["leave-one-fold-out", "grouped"]
 
@@ -84,10 +97,10 @@ def evaluate(
         raise BadRunError(f"{run.folder}: the photos of {run.source} have changed since: run handlens train again")
     shown = _data(run, "field", quiet) if field else None
     minerals = KnowledgeBase.load()
-    protocols = {
-        name: _predict(run, part, name, folds, quiet)
-        for name, (part, folds) in tqdm(_plans(run, data, protocol).items(), desc="protocols", disable=quiet)
-    }
+    protocols, groups = {}, {}
+    for name, (part, folds) in tqdm(_plans(run, data, protocol).items(), desc="protocols", disable=quiet):
+        protocols[name] = _predict(run, part, name, folds, quiet)
+        groups[name] = np.array([part.samples[place].group for place in protocols[name].places])
     basis = next(f"{part}, {way}" for part, way in product(_PARTS, _WAYS) if f"{part}, {way}" in protocols)
     strangers = protocols[basis]
     settings = calibrate(strangers.logits, strangers.truth, strangers.labels, minerals)
@@ -97,13 +110,16 @@ def evaluate(
         "machine": machine(),
         "answers": settings.as_dict(),
         "answers_from": basis,
-        "protocols": {name: describe(found, minerals) for name, found in protocols.items()},
+        "protocols": {name: describe(found, minerals, groups[name]) for name, found in protocols.items()},
         "prediction_sets": sets(strangers),
+        "wider_prediction_sets": sets(strangers, WIDER_COVERAGE),
+        "selective": selective(strangers, minerals),
         "decisions": decisions(strangers, minerals),
         "confused_pairs": [asdict(pair) for pair in most_confused(strangers)],
     }
     if set(ORIGIN_TEN) < set(strangers.labels):
-        among = describe(restricted(strangers, ORIGIN_TEN), minerals)
+        of_ten = np.isin(strangers.truth, [strangers.labels.index(label) for label in ORIGIN_TEN])
+        among = describe(restricted(strangers, ORIGIN_TEN), minerals, groups[basis][of_ten])
         report["protocols"][basis.replace("all labels", "ten labels among all")] = among
     open_set = None
     if isinstance(data, FrozenData):
@@ -125,7 +141,7 @@ def read_report(run: Run) -> dict[str, Any]:
         raise BadRunError(f"{run.folder}: not evaluated yet: run handlens evaluate first") from None
     except ValueError as error:
         raise BadRunError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(report, dict) or not report.keys() >= {"run", "answers", "answers_from", "protocols"}:
+    if not isinstance(report, dict) or not report.keys() >= _NEEDED:
         raise BadRunError(f"{path}: is not a report of this version: run handlens evaluate again")
     if report["run"] != _identity(run):
         raise BadRunError(f"{path}: is of an earlier training: run handlens evaluate again")

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 __all__ = [
     "Metrics",
     "balanced_accuracy",
+    "brier_score",
     "calibration_error",
+    "calibration_floor",
     "macro_f1",
     "measure",
     "per_label",
+    "ranks_of_truth",
     "top_k",
     "wilson_interval",
 ]
@@ -26,7 +29,9 @@ ECE_BINS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Shares from 0 to 1 over `photos` photos; `ece` as `calibration_error` has it, `nll` in nats."""
+    """Shares from 0 to 1 over `photos` photos; `ece` as `calibration_error` has it, `ece_floor` as `calibration_floor`,
+    `nll` in nats, `brier` from 0 to 2.
+    """
 
     photos: int
     top1: float
@@ -35,7 +40,9 @@ class Metrics:
     balanced: float
     macro_f1: float
     ece: float
+    ece_floor: float
     nll: float
+    brier: float
 
     def as_dict(self) -> dict[str, Any]:
         """Rounded to 4 decimals, for reports."""
@@ -54,15 +61,31 @@ def measure(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> Metr
         balanced=balanced_accuracy(predicted, truth),
         macro_f1=macro_f1(predicted, truth),
         ece=calibration_error(probabilities.max(axis=1), predicted == truth),
+        ece_floor=calibration_floor(probabilities.max(axis=1)),
         # A label that no training photo had gets probability 0; the floor keeps the mean finite.
         nll=float(-np.log(np.maximum(picked, 1e-12)).mean()),
+        brier=brier_score(probabilities, truth),
     )
 
 
 def top_k(probabilities: NDArray[np.float64], truth: NDArray[np.intp], k: int) -> float:
     """Share of rows whose true column is among the k most probable."""
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return float(np.mean(np.any(best == truth[:, None], axis=1)))
+    return float(np.mean(ranks_of_truth(probabilities, truth) < k))
+
+
+def ranks_of_truth(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The place (n,) of the true column among the columns of its row, 0 for the most probable."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    return np.asarray((order == truth[:, None]).argmax(axis=1))
+
+
+def brier_score(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> float:
+    """The mean squared distance of the probabilities from the truth, summed over the labels, 0 to 2.
+
+    Source: G. W. Brier, "Verification of Forecasts Expressed in Terms of Probability" (Monthly Weather Review, 1950).
+    """
+    picked = probabilities[np.arange(len(truth)), truth]
+    return float(np.mean((probabilities**2).sum(axis=1) - 2 * picked + 1))
 
 
 def balanced_accuracy(predicted: NDArray[np.intp], truth: NDArray[np.intp]) -> float:
@@ -92,6 +115,15 @@ def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_
         if len(part)
     ]
     return float(sum(gaps) / len(order))
+
+
+def calibration_floor(confidence: NDArray[np.float64], bins: int = ECE_BINS, *, draws: int = 200) -> float:
+    """The mean `calibration_error` of answers that are right exactly as often as they say: what chance alone makes of
+    so many photos.
+    """
+    rng = np.random.default_rng(0)
+    right = rng.random((draws, len(confidence))) < confidence
+    return float(np.mean([calibration_error(confidence, row, bins) for row in right]))
 
 
 def wilson_interval(hits: int, photos: int, z: float = 1.959964) -> tuple[float, float]:

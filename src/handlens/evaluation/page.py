@@ -63,9 +63,14 @@ def report_page(report: Mapping[str, Any], plots: Mapping[str, str], title: str)
         basis=basis,
         headline=protocols[basis]["flat"],
         style=Markup((_FOLDER / "report.css").read_text("utf-8")),  # of the package, and the only text not escaped
-        protocols=[_protocols(protocols), _species(protocols)],
+        protocols=[_protocols(protocols), _species(protocols), _chance(protocols)],
         plots=[_plot(name, svg) for name, svg in plots.items()],
-        answers=[_ranks(report["decisions"]), _sets(report["prediction_sets"])],
+        answers=[
+            _ranks(report["decisions"]),
+            _selective(report["selective"]),
+            _sets(report["prediction_sets"]),
+            _sets(report["wider_prediction_sets"]),
+        ],
         field=_field(report["field"]) if "field" in report else None,
         pairs=_pairs(report["confused_pairs"]) if report.get("confused_pairs") else None,
         folds={name: _folds(name, found["folds"]) for name, found in protocols.items()},
@@ -90,6 +95,23 @@ def _species(protocols: Mapping[str, Any]) -> Table:
         "At species rank, where a variety counts as its species",
         ("protocol", "photos", *_SHARE_NAMES, "ECE", "NLL"),
         tuple((*_figures(name, found["species"]), *_errors(found["species"])) for name, found in protocols.items()),
+    )
+
+
+def _chance(protocols: Mapping[str, Any]) -> Table:
+    def intervals(found: Mapping[str, Any]) -> Iterable[str]:
+        for figure in ("top1", "balanced", "top5"):
+            low, high = found["intervals"]["flat"][figure]
+            yield f"{percent(low)} to {percent(high)}"
+
+    return Table(
+        "How much of it is chance: 95 % intervals over groups of photos, and the calibration error that perfectly "
+        "calibrated answers would show (floor)",
+        ("protocol", "top-1", "balanced", "top-5", "ECE", "its floor", "Brier"),
+        tuple(
+            (name, *intervals(found), *(f"{found['flat'][key]:.3f}" for key in ("ece", "ece_floor", "brier")))
+            for name, found in protocols.items()
+        ),
     )
 
 
@@ -135,9 +157,22 @@ def _ranks(decisions: Mapping[str, Any]) -> Table:
 
 def _sets(sets: Mapping[str, Any]) -> Table:
     return Table(
-        "Prediction sets, each fold's made with the other folds",
+        f"Prediction sets for {percent(sets['wanted'])} %, each fold's made with the other folds; "
+        f"all together {percent(sets['coverage'])} % with {sets['size']} labels",
         ("fold held out", "coverage, %", "labels in a set"),
         tuple((fold, percent(row["coverage"]), f"{row['size']:.2f}") for fold, row in sets["folds"].items()),
+    )
+
+
+def _selective(found: Mapping[str, Any]) -> Table:
+    coverages = found["flat"]["right_at"]
+    return Table(
+        "Right answers when only the surest photos are answered, in per cent; area: the mean share of wrong ones",
+        ("first answer", *(f"{float(coverage):.0%} answered" for coverage in coverages), "area"),
+        tuple(
+            (name, *map(percent, found[key]["right_at"].values()), f"{found[key]['area']:.3f}")
+            for name, key in (("label", "flat"), ("species", "species"))
+        ),
     )
 
 

@@ -30,6 +30,7 @@ from handlens.evaluation.figures import (
 )
 from handlens.evaluation.metrics import ECE_BINS, calibration_error, wilson_interval
 from handlens.evaluation.protocol import HeldOut
+from handlens.evaluation.selective import COVERAGES, risk_curve
 from handlens.evaluation.training_plots import ComparisonRow, comparison_bars, comparison_curves, learning_curves
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "read_curve",
     "reliability",
     "reliability_bins",
+    "risk_coverage",
     "write_figures",
     "write_plots",
 ]
@@ -177,6 +179,23 @@ def reliability(found: HeldOut) -> Figure:
 
 
 @styled()
+def risk_coverage(found: HeldOut) -> Figure:
+    """Share of wrong first answers when only the surest photos are answered, by how many are: `risk_curve`."""
+    probabilities = found.probabilities
+    curve = risk_curve(probabilities.max(axis=1), probabilities.argmax(axis=1) == found.truth)
+    figure = Figure(figsize=(6.6, 4.6))
+    axes = figure.add_subplot()
+    axes.plot(curve.coverage, curve.risk, color=BLUE, linewidth=1.6)
+    axes.plot(COVERAGES, [1 - curve.right_at(coverage) for coverage in COVERAGES], "o", color=RED, markersize=6)
+    axes.axhline(curve.risk[-1], color=GREY, linewidth=1, linestyle=(0, (3, 1.5)))
+    axes.set(xlim=(0, 1.01), ylim=(0, 1), xlabel="photos answered, the surest first", ylabel="wrong answers among them")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0))
+    told = ", ".join(f"{per_cent(curve.right_at(share))} right of the surest {share:.0%}" for share in COVERAGES)
+    return told_by(figure, "Risk and coverage", told)
+
+
+@styled()
 def per_class_bars(per_label: Mapping[str, Mapping[str, float]]) -> Figure:
     """Recall of every label as a bar with its 95 % Wilson interval, precision as a diamond; the best recall first.
 
@@ -241,6 +260,7 @@ def write_plots(
         "confused-pairs": confused_pairs(found),
         "label-by-label": per_class_bars(per_label),
         "reliability": reliability(found),
+        "risk-coverage": risk_coverage(found),
     }
     if curves:
         figures["learning-curves"] = learning_curves(curves)

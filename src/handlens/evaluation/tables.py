@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["markdown", "percent", "table"]
 
@@ -50,6 +50,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             [_row(name, found["species"]) for name, found in report["protocols"].items()],
         ),
     ]
+    parts += ["## How much of it is chance", _CHANCE, _chance(report["protocols"])]
     for name, found in report["protocols"].items():
         parts += [f"## {name[0].upper()}{name[1:]}, fold by fold", _folds(found["folds"])]
     parts += _answers(report)
@@ -60,7 +61,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     basis = report["answers_from"]
     for name in dict.fromkeys((basis.replace("all labels", "ten labels"), basis)):
         if found := report["protocols"].get(name):
-            parts += [f"## {name[0].upper()}{name[1:]}, label by label", _labels(found["per_label"])]
+            covered = report["prediction_sets"]["per_label"] if name == basis else None
+            parts += [f"## {name[0].upper()}{name[1:]}, label by label", _labels(found["per_label"], covered)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -72,6 +74,32 @@ def _row(name: str, figures: Mapping[str, Any], found: Mapping[str, Any] | None 
     shares = [percent(figures[key]) for key in ("top1", "top3", "top5", "balanced", "macro_f1")]
     before = [] if found is None else [f"{found['ece_before_temperature']:.3f}"]
     return [name, figures["photos"], *shares, *before, f"{figures['ece']:.3f}", f"{figures['nll']:.2f}"]
+
+
+_CHANCE: Final = (
+    "95 % intervals by drawing whole groups of photos (one specimen, one page) anew. Floor: the calibration error that "
+    "perfectly calibrated answers to so many photos would show on average. Brier: 0 to 2."
+)
+
+
+def _chance(protocols: Mapping[str, Any]) -> str:
+    def interval(of: Mapping[str, Any], name: str) -> str:
+        low, high = of["intervals"]["flat"][name]
+        return f"{percent(low)} to {percent(high)}"
+
+    return table(
+        ("protocol", "top-1", "balanced", "top-5", "ECE", "its floor", "Brier"),
+        [
+            (
+                name,
+                *(interval(found, figure) for figure in ("top1", "balanced", "top5")),
+                f"{found['flat']['ece']:.3f}",
+                f"{found['flat']['ece_floor']:.3f}",
+                f"{found['flat']['brier']:.3f}",
+            )
+            for name, found in protocols.items()
+        ],
+    )
 
 
 def _folds(folds: Mapping[str, Any]) -> str:
@@ -93,7 +121,8 @@ def _folds(folds: Mapping[str, Any]) -> str:
 
 
 def _answers(report: Mapping[str, Any]) -> list[str]:
-    sets, decisions, answers = report["prediction_sets"], report["decisions"], report["answers"]
+    sets, wider = report["prediction_sets"], report["wider_prediction_sets"]
+    decisions, answers = report["decisions"], report["answers"]
     thresholds = ", ".join(f"{rank} {value:.2f}" for rank, value in answers["thresholds"].items())
     return [
         f"## What is answered ({report['answers_from']})",
@@ -104,14 +133,41 @@ def _answers(report: Mapping[str, Any]) -> list[str]:
             ("rank of the answer", "photos", "right"),
             [(rank, row["photos"], percent(row["right"])) for rank, row in decisions["ranks"].items()],
         ),
-        f"Prediction sets made for {percent(sets['wanted'])} % hold the truth for {percent(sets['coverage'])} % "
-        "of the photos, "
-        f"with {sets['size']} labels on average.",
+        "When only the surest photos are answered, with their first label or its species (area: the mean share of "
+        "wrong answers over all coverages):",
+        _selective(report["selective"]),
+        *(
+            f"Prediction sets made for {percent(made['wanted'])} % hold the truth for {percent(made['coverage'])} % of "
+            f"the photos, with {made['size']} labels on average; the label worst covered is {_worst(made)}."
+            for made in (sets, wider)
+        ),
         table(
-            ("fold held out", "coverage", "labels in a set"),
-            [(name, percent(row["coverage"]), row["size"]) for name, row in sets["folds"].items()],
+            ("fold held out", *(f"{head} ({percent(made['wanted'])} %)" for made in (sets, wider) for head in _SET)),
+            [
+                (name, percent(row["coverage"]), row["size"], percent(other["coverage"]), other["size"])
+                for (name, row), other in zip(sets["folds"].items(), wider["folds"].values(), strict=True)
+            ],
         ),
     ]
+
+
+_SET: Final = ("coverage", "labels in a set")
+
+
+def _worst(made: Mapping[str, Any]) -> str:
+    label, coverage = min(made["per_label"].items(), key=lambda item: (item[1], item[0]))
+    return f"{label}, {percent(coverage)} %"
+
+
+def _selective(found: Mapping[str, Any]) -> str:
+    coverages = next(iter(found.values()))["right_at"]
+    return table(
+        ("answered", *(f"{float(coverage):.0%}" for coverage in coverages), "area"),
+        [
+            (name, *(percent(right) for right in row["right_at"].values()), f"{row['area']:.3f}")
+            for name, row in (("labels, right", found["flat"]), ("species, right", found["species"]))
+        ],
+    )
 
 
 def unknowns_parts(found: Mapping[str, Any]) -> list[str]:
@@ -165,8 +221,19 @@ def _field(field: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _labels(labels: Mapping[str, Any]) -> str:
+def _labels(labels: Mapping[str, Any], covered: Mapping[str, float] | None) -> str:
+    """`covered`: how often the prediction set holds each label."""
+    header = ("label", "photos", "recall", "precision")
     return table(
-        ("label", "photos", "recall", "precision"),
-        [(name, row["photos"], percent(row["recall"]), percent(row["precision"])) for name, row in labels.items()],
+        header if covered is None else (*header, "in its set"),
+        [
+            (
+                name,
+                row["photos"],
+                percent(row["recall"]),
+                percent(row["precision"]),
+                *(() if covered is None else (percent(covered[name]),)),
+            )
+            for name, row in labels.items()
+        ],
     )

@@ -45,6 +45,16 @@ _TOLERANCE: Final = 1e-3
 _SHOWN: Final = 300
 """Training photos from which the ranges of an int8 graph are taken."""
 _LEAST_AGREEMENT: Final = 0.95
+_METRICS: Final = (
+    "protocols",
+    "prediction_sets",
+    "wider_prediction_sets",
+    "selective",
+    "decisions",
+    "unknowns",
+    "field",
+)
+"""Parts of the report that a bundle has."""
 _MOST_OF_SIZE: Final = 0.6
 
 
@@ -107,11 +117,7 @@ def export(
         "thresholds": answers.as_dict()["thresholds"],
         "prediction_set": {"coverage": COVERAGE, "quantile": round(answers.set_quantile, 6)},
         "open_set": report.get("open_set", {"score": "1 - maximum probability"}),
-        "metrics": {
-            key: report[key]
-            for key in ("protocols", "prediction_sets", "decisions", "unknowns", "field")
-            if key in report
-        },
+        "metrics": {key: report[key] for key in _METRICS if key in report},
         "training_data": {
             "digest": run.record["data_digest"],
             "photos": run.record["photos"],
