@@ -35,6 +35,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlens.evaluation.machine import machine
+
 ROOT = Path(__file__).resolve().parent.parent
 CORES = sorted(os.sched_getaffinity(0))[:2]
 LIMIT_MB = 500
@@ -91,12 +93,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         for part in options.parts.split(","):
             parts[part](files, Path(work), options)
-
-
-def machine() -> str:
-    from handlens.evaluation.evaluate import machine as described
-
-    return described()
 
 
 def rate(files: list[Path], work: Path, options: argparse.Namespace) -> None:
@@ -258,7 +254,12 @@ class Peaks:
 def peaks(started: subprocess.Popen[bytes]) -> Peaks:
     found = Peaks()
     while started.poll() is None:
-        parent, workers = pss(started.pid), [pss(child) for child in below(started.pid)]
+        parent, workers = pss(started.pid), []
+        for child in below(started.pid):
+            if b"spawn_main" in command_line(child):
+                workers.append(pss(child))
+            else:  # what watches over semaphores lives as long as the parent
+                parent += pss(child)
         if any(workers):
             found.parent, found.workers = max(found.parent, parent), max(found.workers, sum(workers))
         else:
@@ -276,6 +277,13 @@ def below(process: int) -> Iterator[int]:
     for child in map(int, children):
         yield child
         yield from below(child)
+
+
+def command_line(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def pss(process: int) -> float:

@@ -168,7 +168,7 @@ def main() -> int:
             (ours(urls, folder, *our_best), peers(urls, folder, python, *peers_best), servers(port, options.photos))
             for _ in range(options.runs)
         ]
-    from handlens.evaluation.evaluate import machine  # brings training with it, which neither of the two has
+    from handlens.evaluation.machine import machine
 
     size = sum(map(len, contents)) / len(contents) / 1000
     print(f"{machine()}; {options.photos} {what} of {size:.0f} kB on average; {options.runs} paired runs")

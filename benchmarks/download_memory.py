@@ -71,7 +71,7 @@ def main() -> int:
         command = [sys.executable, __file__, "--work", root]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     ended, fetched, peak, took = map(float, done.stdout.split())
-    from handlens.evaluation.evaluate import machine  # brings training with it, which must not be measured
+    from handlens.evaluation.machine import machine
 
     print(f"{machine()}; {ended:,.0f} rows, {fetched:,.0f} photos fetched in {took:.0f} s")
     print(f"peak memory  {peak:5.0f} MB   (must be at most {MOST})")

@@ -26,7 +26,7 @@ from typing import Any
 from unittest import mock
 
 from handlens import Evidence, Identifier
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST = 1.05

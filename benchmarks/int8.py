@@ -24,7 +24,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from handlens.evaluation.evaluate import STRANGERS, machine
+from handlens.evaluation.evaluate import STRANGERS
+from handlens.evaluation.machine import machine
 from handlens.evaluation.metrics import balanced_accuracy
 from handlens.evaluation.paired import paired_difference
 from handlens.evaluation.protocol import photographer_folds

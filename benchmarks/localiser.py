@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 from handlens.identifier import Identifier
 from handlens.photo import read_photo
 from handlens.photo_files import photos_in

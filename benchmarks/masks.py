@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handlens.dataset.prepare.origin_mask import origin_mask
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 from handlens.photo import read_photo
 from handlens.specimen import MASK_SIDE, MASK_THRESHOLD
 from handlens.specimen_localiser import Localiser

@@ -40,7 +40,7 @@ from handlens.dataset.check.looks import Looks, look
 from handlens.dataset.check.near import confirmed_pairs, proposed_pairs
 from handlens.dataset.check.same_picture import Thumbnail
 from handlens.dataset.check.settings import CheckSettings
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 from handlens.photo import read_photo
 
 ROOT = Path(__file__).resolve().parent.parent

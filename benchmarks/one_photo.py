@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from handlens import Identifier
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 from handlens.onnx_session import cpu_session
 from handlens.selftest import drawn_picture
 from handlens.training.frozen import backbone_of

@@ -184,7 +184,7 @@ def two_against_one(count: int, rounds: int) -> float:
 
 def main() -> int:
     # Not above: worker processes import this file, and would load a training framework with it.
-    from handlens.evaluation.evaluate import machine
+    from handlens.evaluation.machine import machine
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=300)

@@ -21,7 +21,7 @@ from typing import Any, Final
 import httpx
 from playwright.sync_api import Page, expect, sync_playwright
 
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 from service import handlens, jpeg
 
 CHROMIUM: Final = "/usr/bin/chromium"

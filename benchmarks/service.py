@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 from handlens.identifier import ORIGIN_TEN, Identifier
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -38,7 +38,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tests"))
 
 import odd_files  # noqa: E402
-from handlens.evaluation.evaluate import machine  # noqa: E402
+from handlens.evaluation.machine import machine  # noqa: E402
 from service import Running, handlens  # noqa: E402
 
 CLIENTS: Final = 4

@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 
 from handlens.bundle import default_bundle_path
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = 1_823_882

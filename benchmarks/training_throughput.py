@@ -33,7 +33,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 from handlens.identifier import ORIGIN_TEN
 from handlens.training.fitting.batches import TrainingBatches
 from handlens.training.fitting.loop import compiled

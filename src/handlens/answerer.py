@@ -76,6 +76,11 @@ class Answerer:
         """Calibrated probabilities of all labels, in the bundle's order."""
         return softmax(logits, self.bundle.temperature)
 
+    def check_thorough(self, thorough: bool) -> None:
+        """Raises UsageError where it is asked for and the bundle has no more views than its network takes."""
+        if thorough and self.bundle.thorough is None:
+            raise UsageError(f"the bundle {self.bundle.name} has no more views for a thorough look")
+
     def label_indices(self, among: Sequence[str] | None) -> list[int] | None:
         """Places of the labels named in `among`, without repeats, or None for all of them.
 

@@ -4,6 +4,8 @@
                      prediction-set and open-set statistics, metrics, training data, licences, sha256 of every file
     model.onnx       uint8 views (N, V, side, side, 3) → logits (N, labels) and embedding (N, D)
     localiser.*      the localiser (see `specimen_localiser`), where the views depend on where the specimen is
+    open_set_*.npy   what the unknown score is made of (see `open_set`), in bundles that have one of their own
+    thorough_*.npy   heads for more views (see `thorough`), in bundles that have such
     MODEL_CARD.md    for people
 
 `open_bundle` refuses a bundle whose files, labels or preprocessing disagree. No pickle is ever read.
@@ -26,6 +28,7 @@ from handlens.localiser_files import MANIFEST as LOCALISER_MANIFEST
 from handlens.localiser_files import LocaliserFiles
 from handlens.onnx_wire import BadGraphError, GraphInfo, read_graph
 from handlens.open_set import BadOpenSetError, OpenSet
+from handlens.thorough import BadThoroughError, Thorough
 from handlens.views import BadPreprocessingError, Preprocessing, load_mask
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ class Bundle:
 
     `card`: the model card in Markdown, empty where the bundle has none. `localiser`: there where the preprocessing
     needs it. `open_set`: what tells that a photo shows no label; None in bundles that have only their probabilities.
+    `thorough`: more looks at a photo; None in bundles that have no such.
     """
 
     path: Path
@@ -81,6 +85,7 @@ class Bundle:
     card: str = ""
     localiser: LocaliserFiles | None = None
     open_set: OpenSet | None = None
+    thorough: Thorough | None = None
 
     def without_graphs(self) -> Bundle:
         """It for whoever has made sessions of the graphs, which hold them too: tens of megabytes less."""
@@ -189,11 +194,12 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
         bundle = _checked(place, manifest, contents[GRAPH])
         localiser = _localiser(place, bundle.preprocessing, contents)
         open_set = _open_set(place, manifest, contents)
+        thorough = _thorough(place, manifest, contents, bundle)
         card = contents.get(CARD, b"").decode("utf-8")
-        return replace(bundle, card=card, localiser=localiser, open_set=open_set)
+        return replace(bundle, card=card, localiser=localiser, open_set=open_set, thorough=thorough)
     except (BadGraphError, BadPreprocessingError) as error:
         raise BadBundleError(f"{place}: {error.detail}") from error
-    except BadOpenSetError as error:
+    except (BadOpenSetError, BadThoroughError) as error:
         raise BadBundleError(f"{place}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadBundleError(f"{place}: {MANIFEST} is incomplete or of a wrong type: {error!r}") from error
@@ -247,6 +253,19 @@ def _open_set(place: Path, manifest: Mapping[str, Any], contents: Mapping[str, b
     width = read_graph(contents[GRAPH]).outputs["embedding"][1]
     if found is not None and width != len(found.mean):
         raise BadBundleError(f"{place}: the graph's embedding is {width} wide, the unknown score's {len(found.mean)}")
+    return found
+
+
+def _thorough(
+    place: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes], bundle: Bundle
+) -> Thorough | None:
+    if "thorough" not in manifest:
+        return None
+    found = Thorough.read(manifest["thorough"], contents, bundle.preprocessing)
+    width = read_graph(contents[GRAPH]).outputs["embedding"][1]
+    if width is not None and found.heads.shape[1:] != (width + 1, len(bundle.labels)):
+        what = f"heads {found.heads.shape} of more views do not fit an embedding of {width}"
+        raise BadBundleError(f"{place}: the {what} and {len(bundle.labels)} labels")
     return found
 
 

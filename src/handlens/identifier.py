@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -98,18 +98,21 @@ class Identifier(Answerer):
         name: str | Sequence[str] | None = None,
         lang: Language = "en",
         specimen: str | None = None,
+        thorough: bool = False,
     ) -> Identification:
         """Names the mineral in one photo, or in 1 to 5 photos of one specimen, given as a list or tuple.
 
         `photo`, `crop`, `rotate`, `name`: as in `handlens.photo.read_photo`; crop and rotation are of each photo, and
         several photos have a name each. `evidence`: what simple tests said of the specimen. `top`: how many candidates
         to give, 1 or more. `among`: names of the labels to choose from. `lang`: of the sentence that advises the next
-        test. `specimen`: an id to pass through. Raises PhotoError for a photo that cannot be read, UnknownLabelError
-        for a name in `among` that is no label, UsageError for the other parameters.
+        test. `specimen`: an id to pass through. `thorough`: look at each photo in more ways, which takes longer and is
+        right more often. Raises PhotoError for a photo that cannot be read, UnknownLabelError for a name in `among`
+        that is no label, UsageError for the other parameters and for `thorough` where the bundle has no more ways.
         """
         check(top, lang)
         chosen = self.label_indices(among)
-        names, views = self._read(photo, crop=crop, rotate=rotate, name=name)
+        self.check_thorough(thorough)
+        names, views = self._read(photo, crop=crop, rotate=rotate, name=name, thorough=thorough)
         self._use_the_wait(evidence)
         logits, novelty = self._fused(views)
         return self.answer(
@@ -133,6 +136,7 @@ class Identifier(Answerer):
         crop: Crop | None = None,
         rotate: int = 0,
         lang: Language = "en",
+        thorough: bool = False,
     ) -> Iterator[Identification | PhotoError]:
         """Identifies many photos in their order; a photo that cannot be read gives its error and stops nothing.
 
@@ -141,28 +145,25 @@ class Identifier(Answerer):
         """
         # Not in the generator: a wrong parameter is an error of this call, not of its first answer.
         check(top, lang)
+        self.check_thorough(thorough)
         answer = partial(self.answer, top=top, chosen=self.label_indices(among), evidence=evidence, lang=lang)
-        return self._each(iter(photos), crop, rotate, evidence, answer)
+        look = partial(self.views, crop=crop, rotate=rotate, thorough=thorough)
+        return self._each(iter(photos), look, evidence, answer)
 
     def _each(
         self,
         source: Iterator[PhotoSource],
-        crop: Crop | None,
-        rotate: int,
+        look: Callable[[PhotoSource], tuple[str, NDArray[np.uint8]]],
         evidence: Evidence | None,
         answer: Callable[..., Identification],
     ) -> Iterator[Identification | PhotoError]:
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="handlens-decode") as pool:
-
-            def submit(photo: PhotoSource) -> Future[tuple[str, NDArray[np.uint8]]]:
-                return pool.submit(self.views, photo, crop=crop, rotate=rotate)
-
-            waiting = [submit(photo) for photo in islice(source, _READ_AHEAD)]
+            waiting = [pool.submit(look, photo) for photo in islice(source, _READ_AHEAD)]
             try:
                 self._use_the_wait(evidence)
                 while waiting:
                     future = waiting.pop(0)
-                    waiting.extend(submit(photo) for photo in islice(source, 1))
+                    waiting.extend(pool.submit(look, photo) for photo in islice(source, 1))
                     try:
                         name, views = future.result()
                     except PhotoError as error:
@@ -174,12 +175,22 @@ class Identifier(Answerer):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def views(
-        self, photo: PhotoSource, *, crop: Crop | None = None, rotate: int = 0, name: str | None = None
+        self,
+        photo: PhotoSource,
+        *,
+        crop: Crop | None = None,
+        rotate: int = 0,
+        name: str | None = None,
+        thorough: bool = False,
     ) -> tuple[str, NDArray[np.uint8]]:
-        """The photo's name and its views, uint8 (V, side, side, 3), as the network takes them."""
-        preprocessing = self.bundle.preprocessing
+        """The photo's name and its views, uint8 (V, side, side, 3), as the network takes them; with `thorough`, those
+        of a thorough look after them.
+        """
+        more = self.bundle.thorough if thorough else None
+        preprocessing = self.bundle.preprocessing if more is None else more.preprocessing
         read = read_photo(photo, name=name, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
-        return read.name, self.viewer.views(read.rgb)
+        viewer = self.viewer
+        return read.name, viewer.views(read.rgb) if more is None else viewer.views(read.rgb, more=more.preprocessing)
 
     def fused(
         self,
@@ -188,11 +199,13 @@ class Identifier(Answerer):
         crop: Crop | None = None,
         rotate: int = 0,
         name: str | Sequence[str] | None = None,
+        thorough: bool = False,
     ) -> tuple[tuple[str, ...], NDArray[np.floating], Novelty | None]:
         """The names of one specimen's photos, its logits (labels,), and how far it is from all labels, where the bundle
         can tell; parameters and errors as in `identify`.
         """
-        names, views = self._read(photo, crop=crop, rotate=rotate, name=name)
+        self.check_thorough(thorough)
+        names, views = self._read(photo, crop=crop, rotate=rotate, name=name, thorough=thorough)
         return names, *self._fused(views)
 
     def _read(
@@ -202,10 +215,12 @@ class Identifier(Answerer):
         crop: Crop | None,
         rotate: int,
         name: str | Sequence[str] | None,
+        thorough: bool,
     ) -> tuple[tuple[str, ...], list[NDArray[np.uint8]]]:
         """All photos before any is scored, so that one that cannot be read is told early."""
         photos, names = _specimen_photos(photo, name)
-        read = [self.views(one, crop=crop, rotate=rotate, name=its) for one, its in zip(photos, names, strict=True)]
+        look = partial(self.views, crop=crop, rotate=rotate, thorough=thorough)
+        read = [look(one, name=its) for one, its in zip(photos, names, strict=True)]
         return tuple(read_name for read_name, _ in read), [views for _, views in read]
 
     def _fused(self, photos: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.floating], Novelty | None]:
@@ -216,8 +231,15 @@ class Identifier(Answerer):
         return logits, Novelty.of_photos([open_set.novelty(one.embedding[0]) for one in scores])
 
     def score(self, views: NDArray[np.uint8]) -> Scores:
-        """The network's scores of one photo's views: logits (1, labels) and embedding (1, D)."""
-        return self.model.run(views[np.newaxis])
+        """The scores of one photo's views: logits (1, labels), and the network's own embedding (1, D)."""
+        count = len(self.bundle.preprocessing.views)
+        own = self.model.run(views[np.newaxis, :count])
+        if len(views) == count:
+            return own
+        assert self.bundle.thorough is not None
+        # One at a time, as the network's numbers in 8 bits have one scale for all that runs together.
+        others = np.concatenate([self.model.run(view[np.newaxis, np.newaxis]).embedding for view in views[count:]])
+        return Scores(self.bundle.thorough.logits(own.logits[0], others)[np.newaxis], own.embedding)
 
     def _use_the_wait(self, evidence: Evidence | None) -> None:
         """Makes the tables while the network is not ready yet: they then add nothing to the time of an answer."""

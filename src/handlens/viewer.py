@@ -30,9 +30,13 @@ class Viewer:
         """Where the specimen is in an upright photo (H, W, 3), uint8; the whole frame where no view depends on it."""
         return whole_frame(rgb) if self._localiser is None else self._localiser.locate(rgb)
 
-    def views(self, rgb: NDArray[np.uint8], specimen: Specimen | None = None) -> NDArray[np.uint8]:
-        """The views (V, side, side, 3), see `make_views`; `specimen`: where it is known already."""
-        return make_views(rgb, specimen or self.specimen(rgb), self.preprocessing)
+    def views(
+        self, rgb: NDArray[np.uint8], specimen: Specimen | None = None, *, more: Preprocessing | None = None
+    ) -> NDArray[np.uint8]:
+        """The views (V, side, side, 3), see `make_views`; `specimen`: where it is known already. `more`: other views in
+        place of those of the viewer's own preprocessing, which need the specimen only where these do.
+        """
+        return make_views(rgb, specimen or self.specimen(rgb), more or self.preprocessing)
 
 
 def viewer_of(preprocessing: Preprocessing, *, threads: int | None = None) -> Viewer:

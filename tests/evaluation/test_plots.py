@@ -186,7 +186,7 @@ def test_risk_and_coverage_end_at_the_share_of_wrong_answers() -> None:
     assert np.asarray(level.get_ydata())[0] == pytest.approx(wrong)
     assert np.asarray(dots.get_xdata()).tolist() == [0.5, 0.8, 0.95]
     assert np.asarray(dots.get_ydata())[0] < wrong
-    assert "right of the surest 50%" in figure.get_label()
+    assert "right of the surest 50%" in str(figure.get_label())
 
 
 def test_reliability_shows_both_errors_and_the_mass() -> None:

@@ -24,6 +24,7 @@ from handlens.model import Scores
 from handlens.photo import Crop, PhotoError, PhotoSource
 from handlens.specimen import Specimen
 from handlens.viewer import Viewer
+from handlens.views import Preprocessing
 
 __all__ = ["Answering"]
 
@@ -75,6 +76,7 @@ class Answering:
             among=asked.among,
             lang=asked.lang,
             specimen=unit.specimen or None,
+            thorough=asked.thorough,
         )
         answer = found.as_dict()
         logits = fuse(np.stack([scores.logits[0] for scores in seen.scores]))
@@ -120,10 +122,16 @@ class _Watched(Identifier):
         return _WatchedViewer(super().viewer, self._asking.seen)
 
     def views(
-        self, photo: PhotoSource, *, crop: Crop | None = None, rotate: int = 0, name: str | None = None
+        self,
+        photo: PhotoSource,
+        *,
+        crop: Crop | None = None,
+        rotate: int = 0,
+        name: str | None = None,
+        thorough: bool = False,
     ) -> tuple[str, NDArray[np.uint8]]:
         with self._decoding:
-            return super().views(photo, crop=crop, rotate=rotate, name=name)
+            return super().views(photo, crop=crop, rotate=rotate, name=name, thorough=thorough)
 
     def score(self, views: NDArray[np.uint8]) -> Scores:
         with self._scoring:
@@ -138,8 +146,10 @@ class _WatchedViewer(Viewer):
     def __init__(self, viewer: Viewer, seen: _Seen) -> None:
         self._viewer, self._seen = viewer, seen
 
-    def views(self, rgb: NDArray[np.uint8], specimen: Specimen | None = None) -> NDArray[np.uint8]:
-        views = self._viewer.views(rgb, specimen)
+    def views(
+        self, rgb: NDArray[np.uint8], specimen: Specimen | None = None, *, more: Preprocessing | None = None
+    ) -> NDArray[np.uint8]:
+        views = self._viewer.views(rgb, specimen, more=more)
         if self._seen.wants_thumbnail and not self._seen.thumbnail:
             self._seen.thumbnail = _thumbnail(rgb)
         return views

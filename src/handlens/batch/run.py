@@ -78,6 +78,7 @@ def run_batch(settings: BatchSettings, progress: Progress) -> Summary:
     asked = replace(settings.asked, bundle=settings.asked.bundle or os.environ.get(ENVIRONMENT) or None)
     bundle = open_bundle(asked.bundle).without_graphs()
     answerer = Answerer(bundle)
+    answerer.check_thorough(asked.thorough)
     chosen = answerer.label_indices(asked.among)  # a name that is no label is told before anything is listed
     labels = Labels(bundle.labels, answerer.minerals)
     among = None if chosen is None else [bundle.labels[place] for place in chosen]
@@ -107,6 +108,7 @@ def _parameters(source: Source, asked: Asked, bundle: Bundle, among: list[str] |
         "lang": asked.lang,
         "index": asked.index,
         "review": asked.review,
+        "thorough": asked.thorough,
     }
 
 

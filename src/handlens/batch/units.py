@@ -14,7 +14,9 @@ __all__ = ["Answer", "Asked", "Failure", "Listed", "Outcome", "PhotoRef", "Unit"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What every answer of a run is asked with. `index` keeps embeddings, `review` makes thumbnails."""
+    """What every answer of a run is asked with. `index` keeps embeddings, `review` makes thumbnails, `thorough` looks
+    at each photo in more ways.
+    """
 
     bundle: str | None = None
     top: int = 5
@@ -22,6 +24,7 @@ class Asked:
     lang: Literal["en", "es"] = "en"
     index: bool = False
     review: bool = True
+    thorough: bool = False
 
 
 @dataclass(frozen=True, slots=True)

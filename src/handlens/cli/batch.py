@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rehash", action="store_true", help="of finished rows read also the photos whose size and time are as before"
     )
     shared.add_top(parser)
+    shared.add_thorough(parser)
     parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
     parser.add_argument(
         "--progress", choices=("text", "json"), default="text", help="how to tell of it (default: text)"
@@ -57,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
         lang=options.lang,
         index=options.index,
         review=not options.no_review,
+        thorough=options.thorough,
     )
     settings = BatchSettings(
         source=options.source,

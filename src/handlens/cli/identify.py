@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_top(parser)
     parser.add_argument("--same-specimen", action="store_true", help="the photos, 5 at most, are of one specimen")
     shared.add_photo_options(parser)
+    shared.add_thorough(parser)
     shared.add_evidence(parser)
     parser.add_argument("--format", choices=("table", "jsonl", "csv"), default="table", help="default: table")
     shared.add_language(parser)
@@ -46,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         "crop": shared.crop(options.crop),
         "rotate": options.rotate,
         "lang": options.lang,
+        "thorough": options.thorough,
     }
     keep_one_arena()
     identifier = Identifier.load(options.bundle, wait=False)

@@ -14,7 +14,17 @@ from handlens.photo import Crop, PhotoError
 if TYPE_CHECKING:
     from handlens.evidence import Evidence
 
-__all__ = ["add_bundle", "add_evidence", "add_language", "add_photo_options", "add_top", "among", "crop", "evidence"]
+__all__ = [
+    "add_bundle",
+    "add_evidence",
+    "add_language",
+    "add_photo_options",
+    "add_thorough",
+    "add_top",
+    "among",
+    "crop",
+    "evidence",
+]
 
 
 TESTS: Final = (
@@ -53,6 +63,13 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crop", metavar="X,Y,W,H", help="look at this rectangle only, in pixels of the upright photo")
     parser.add_argument(
         "--rotate", type=_quarter_turn, default=0, metavar="DEGREES", help="turn clockwise first: 90, 180 or 270"
+    )
+
+
+def add_thorough(parser: argparse.ArgumentParser) -> None:
+    """--thorough."""
+    parser.add_argument(
+        "--thorough", action="store_true", help="look at each photo in more ways: slower, and right more often"
     )
 
 

@@ -12,7 +12,7 @@ from handlens.errors import UsageError
 
 __all__ = ["add_arguments", "add_fit_arguments", "fit_settings", "run"]
 
-_HEAD_ONLY: Final = ("strength", "balance", "nuisance", "mirror", "look")
+_HEAD_ONLY: Final = ("strength", "balance", "nuisance", "mirror", "look", "thorough")
 _TUNED: Final = ("epochs", "batch", "rate", "label_smoothing", "seed", "unfrozen")
 """What tuning can be told of the options of training by gradient descent."""
 _FIT_ONLY: Final = (
@@ -77,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--look",
         choices=("frame", "box", "specimen", "both"),
         help="at the whole photo (default), the specimen with its background greyed, that and its middle, or all",
+    )
+    head.add_argument(
+        "--thorough",
+        action="store_true",
+        default=None,
+        help="also fit a head for the middle of the specimen, for `identify --thorough`; with --look box",
     )
     fit = parser.add_argument_group("with --method fit (defaults are the network's own, see docs/training.md)")
     add_fit_arguments(fit)
@@ -155,6 +161,7 @@ def run(options: argparse.Namespace) -> int:
             side=options.side or 0,
             head=HeadSettings(**given_head),
             tune=_tune_settings(options) if method == "tune" else None,
+            thorough=bool(options.thorough),
         )
         finished = train(options.source, options.out, settings)
     record = finished.record

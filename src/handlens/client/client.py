@@ -93,6 +93,7 @@ class Client:
         name: str | Sequence[str] | None = None,
         lang: Language = "en",
         specimen: str | None = None,
+        thorough: bool = False,
         scores: bool = False,
         explain: bool = False,
     ) -> Answer:
@@ -103,7 +104,7 @@ class Client:
         the service takes 4 decimals. `scores`: also every label's, for `reweigh`. `explain`: also the heat map, of one
         photo only; takes about 60 times as long.
         """
-        data = self._form(top, among, lang) | ({} if evidence is None else evidence_fields(evidence))
+        data = self._form(top, among, lang, thorough) | ({} if evidence is None else evidence_fields(evidence))
         if crop is not None:
             data["crop"] = crop_text(crop)
         if rotate:
@@ -119,6 +120,7 @@ class Client:
         top: int = DEFAULT_TOP,
         among: Sequence[str] | None = None,
         lang: Language = "en",
+        thorough: bool = False,
         most_photos: int = _MOST_PHOTOS,
         most_bytes: int = _MOST_BYTES,
     ) -> Generator[Identification | HandlensError]:
@@ -130,7 +132,9 @@ class Client:
         """
         if most_photos < 1 or most_bytes <= _FORM_HEAD:
             raise UsageError(f"a request must take 1 photo or more and more than {_FORM_HEAD} bytes")
-        return self._batches(groups(photos, most_photos, most_bytes - _FORM_HEAD), self._form(top, among, lang))
+        return self._batches(
+            groups(photos, most_photos, most_bytes - _FORM_HEAD), self._form(top, among, lang, thorough)
+        )
 
     def _batches(
         self, requests: Iterator[list[Upload | PhotoError]], data: dict[str, str | list[str]]
@@ -236,8 +240,11 @@ class Client:
             return False
         return True
 
-    def _form(self, top: int, among: Sequence[str] | None, lang: Language) -> dict[str, str | list[str]]:
+    def _form(
+        self, top: int, among: Sequence[str] | None, lang: Language, thorough: bool
+    ) -> dict[str, str | list[str]]:
         data: dict[str, str | list[str]] = {"top": str(top), "lang": lang}
+        data |= {"thorough": "1"} if thorough else {}
         return data if among is None else data | {"among": among_text(among)}
 
     def _document(self, path: str, params: dict[str, str] | None = None) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def group_intervals(
     shape = (int(group.max()) + 1, int(label.max()) + 1)
 
     def counted(weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(group * shape[1] + label, weight, shape[0] * shape[1]).reshape(shape)
+        return np.asarray(np.bincount(group * shape[1] + label, weight, shape[0] * shape[1]), float).reshape(shape)
 
     photos, first, five = (counted(kept.astype(float)) for kept in (rank >= 0, rank < 1, rank < 5))
     drawn = np.random.default_rng(seed).multinomial(shape[0], np.full(shape[0], 1 / shape[0]), _DRAWS)

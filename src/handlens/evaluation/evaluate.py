@@ -6,6 +6,7 @@ On disk, in the run's folder:
     evaluation/report.md         the same as tables
     evaluation/report.html       the same as one page with plots; the plots, SVG and PNG, are in evaluation/plots/
     evaluation/open_set_*.npy    what a bundle's unknown score is made of, of a linear head
+    evaluation/thorough_*.npy    heads for more views, where the run has them
     evaluation/held_out.npz      labels, logits, truth, folds and places of each protocol, for further study
 
 Leave-one-fold-out (other photographers) is the headline, grouped cross-validation the second figure. Those of a linear
@@ -17,8 +18,6 @@ figure only. `field` decides nothing and is measured only when asked for.
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
@@ -32,9 +31,11 @@ from tqdm import tqdm
 from handlens._version import __version__
 from handlens.dataset.files import write_atomically
 from handlens.evaluation.answers import WIDER_COVERAGE, calibrate, decisions, sets
+from handlens.evaluation.calibration import fit_temperature
 from handlens.evaluation.curves import Curve, read_curve
 from handlens.evaluation.describe import describe, restricted
 from handlens.evaluation.field import field_figures
+from handlens.evaluation.machine import machine
 from handlens.evaluation.page import report_page
 from handlens.evaluation.plots import most_confused, write_plots
 from handlens.evaluation.protocol import HeldOut, grouped_folds, held_out, photographer_folds
@@ -43,7 +44,6 @@ from handlens.evaluation.tables import markdown
 from handlens.evaluation.unknowns import Shown, Unknowns, far_samples, judge_unknowns, unknown_minerals
 from handlens.identifier import ORIGIN_TEN
 from handlens.minerals import KnowledgeBase
-from handlens.open_set import OpenSet
 from handlens.training.features import Features
 from handlens.training.fitting.loop import HISTORY
 from handlens.training.fitting.settings import FitSettings
@@ -51,14 +51,16 @@ from handlens.training.open_set_fit import embeddings_of
 from handlens.training.pictures_run import PictureData, fold_folder, read_picture_split
 from handlens.training.run import BadRunError, FrozenData, Run, TrainSettings, read_split
 from handlens.training.samples import Sample, digest, read_samples, with_split
+from handlens.training.thorough_fit import fit_thorough, thorough_logits
 
-__all__ = ["Protocol", "evaluate", "machine", "read_report"]
+__all__ = ["Protocol", "evaluate", "read_report"]
 
 FOLDER: Final = "evaluation"
 REPORT: Final = "report.json"
 STRANGERS: Final = "leave-one-fold-out"
 GROUPED: Final = "grouped 5-fold"
 _WAYS: Final = (STRANGERS, GROUPED)
+_THOROUGH: Final = "thorough"
 _PARTS: Final = ("all labels", "ten labels")
 _NEEDED: Final = frozenset(
     {
@@ -97,12 +99,13 @@ def evaluate(
         raise BadRunError(f"{run.folder}: the photos of {run.source} have changed since: run handlens train again")
     shown = _data(run, "field", quiet) if field else None
     minerals = KnowledgeBase.load()
-    protocols, groups = {}, {}
-    for name, (part, folds) in tqdm(_plans(run, data, protocol).items(), desc="protocols", disable=quiet):
-        protocols[name] = _predict(run, part, name, folds, quiet)
-        groups[name] = np.array([part.samples[place].group for place in protocols[name].places])
-    basis = next(f"{part}, {way}" for part, way in product(_PARTS, _WAYS) if f"{part}, {way}" in protocols)
-    strangers = protocols[basis]
+    plans = _plans(run, data, protocol)
+    found = {
+        name: _predict(run, part, name, folds, quiet)
+        for name, (part, folds) in tqdm(plans.items(), desc="protocols", disable=quiet)
+    }
+    basis = next(f"{part}, {way}" for part, way in product(_PARTS, _WAYS) if f"{part}, {way}" in found)
+    strangers = found[basis]
     settings = calibrate(strangers.logits, strangers.truth, strangers.labels, minerals)
     report: dict[str, Any] = {
         "handlens": __version__,
@@ -110,25 +113,34 @@ def evaluate(
         "machine": machine(),
         "answers": settings.as_dict(),
         "answers_from": basis,
-        "protocols": {name: describe(found, minerals, groups[name]) for name, found in protocols.items()},
+        "protocols": {name: _described(held, plans[name][0], minerals) for name, held in found.items()},
         "prediction_sets": sets(strangers),
         "wider_prediction_sets": sets(strangers, WIDER_COVERAGE),
         "selective": selective(strangers, minerals),
         "decisions": decisions(strangers, minerals),
         "confused_pairs": [asdict(pair) for pair in most_confused(strangers)],
     }
+    files: dict[str, bytes] = {}
+    if isinstance(data, FrozenData) and isinstance(run.settings, TrainSettings) and run.settings.thorough:
+        name = f"{basis}, {_THOROUGH}"
+        found[name] = _predict_thorough(data, plans[basis][1], run.settings)
+        report["protocols"][name] = _described(found[name], data, minerals)
+        scale = settings.temperature / fit_temperature(found[name].logits, found[name].truth)
+        look = fit_thorough(data.seen_by(trained, run.settings), trained, run.settings, scale)
+        report["thorough"] = look.numbers()
+        files |= look.files()
     if set(ORIGIN_TEN) < set(strangers.labels):
-        of_ten = np.isin(strangers.truth, [strangers.labels.index(label) for label in ORIGIN_TEN])
-        among = describe(restricted(strangers, ORIGIN_TEN), minerals, groups[basis][of_ten])
-        report["protocols"][basis.replace("all labels", "ten labels among all")] = among
-    open_set = None
+        for name in [name for name in found if name.startswith(basis)]:
+            among = _described(restricted(found[name], ORIGIN_TEN), data, minerals)
+            report["protocols"][name.replace("all labels", "ten labels among all")] = among
     if isinstance(data, FrozenData):
-        found = _unknowns(run, data, protocols[basis], far, minerals, quiet)
-        report["unknowns"], report["open_set"], open_set = found.figures, found.open_set.numbers(), found.open_set
+        unknowns = _unknowns(run, data, strangers, far, minerals, quiet)
+        report["unknowns"], report["open_set"] = unknowns.figures, unknowns.open_set.numbers()
+        files |= unknowns.open_set.files()
     if shown is not None:
         logits = _own_logits(run, data, shown, trained)
         report["field"] = field_figures(shown.samples, logits, run.labels, settings, minerals)
-    _write(run, report, protocols, open_set)
+    _write(run, report, found, files)
     return report
 
 
@@ -151,18 +163,6 @@ def read_report(run: Run) -> dict[str, Any]:
 def _identity(run: Run) -> dict[str, Any]:
     """What a report says of its run; a model trained anew with other data or settings has another."""
     return {key: value for key, value in run.record.items() if key not in ("source", "failures")}
-
-
-def machine() -> str:
-    """The machine a figure was taken on, in words."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
-    return f"{os.cpu_count()} x {model}, {platform.system()}, Python {platform.python_version()}"
 
 
 def _data(run: Run, split: str, quiet: bool) -> FrozenData | PictureData:
@@ -213,6 +213,19 @@ def _predict(run: Run, data: FrozenData | PictureData, name: str, folds: NDArray
         return head.labels, head.logits(seen.plain[judged])
 
     return held_out(data.samples, folds, fit, keep_unusable=run.settings.keep_unusable)
+
+
+def _predict_thorough(data: FrozenData, folds: NDArray[np.str_], settings: TrainSettings) -> HeldOut:
+    """By a thorough look, with what `_predict` has tuned."""
+
+    def fit(places: NDArray[np.intp], judged: NDArray[np.intp]) -> tuple[Sequence[str], NDArray[np.float32]]:
+        return thorough_logits(data.seen_by(places, settings), places, judged, settings)
+
+    return held_out(data.samples, folds, fit, keep_unusable=settings.keep_unusable)
+
+
+def _described(found: HeldOut, data: FrozenData | PictureData, minerals: KnowledgeBase) -> dict[str, Any]:
+    return describe(found, minerals, np.array([data.samples[place].group for place in found.places]))
 
 
 def _own_logits(
@@ -288,11 +301,11 @@ def _curves(run: Run, protocols: Mapping[str, HeldOut]) -> list[Curve]:
     return found
 
 
-def _write(run: Run, report: dict[str, Any], protocols: dict[str, HeldOut], open_set: OpenSet | None) -> None:
+def _write(run: Run, report: dict[str, Any], protocols: dict[str, HeldOut], files: Mapping[str, bytes]) -> None:
     """Each file is made beside its place and then moved there, the report that `export` needs last."""
     folder = run.folder / FOLDER
     folder.mkdir(exist_ok=True)
-    for name, content in (open_set.files() if open_set is not None else {}).items():
+    for name, content in files.items():
         write_atomically(folder / name, content)
     arrays: dict[str, Any] = {
         f"{name}/{part}": np.asarray(getattr(found, part))

@@ -30,7 +30,7 @@ from handlens.service.settings import Settings
 __all__ = ["batch_router"]
 
 _MEDIA_TYPE: Final = "application/x-ndjson"
-_FIELDS: Final = frozenset({"photos", "top", "among", "lang"})
+_FIELDS: Final = frozenset({"photos", "top", "among", "lang", "thorough"})
 _FAILED: Final = ("internal-error", "Something failed inside the service. It is not the fault of the photo.")
 
 
@@ -50,6 +50,7 @@ def batch_router(inference: Inference, settings: Settings) -> APIRouter:
         form = await read_identify_form(request, settings, fields=_FIELDS, most_photos=settings.max_batch_photos)
         # Here, where what is wrong with the request itself can still be its answer.
         inference.identifier.label_indices(form.among)
+        inference.identifier.check_thorough(form.thorough)
         if inference.is_full:
             raise OverloadedError()
         if record := current_record():
@@ -62,7 +63,9 @@ def batch_router(inference: Inference, settings: Settings) -> APIRouter:
 
 
 async def _answers(inference: Inference, form: IdentifyForm) -> AsyncIterator[str]:
-    identify = partial(inference.identifier.identify, top=form.top, among=form.among, lang=form.lang)
+    identify = partial(
+        inference.identifier.identify, top=form.top, among=form.among, lang=form.lang, thorough=form.thorough
+    )
     photos = deque(zip(form.photos, form.names, strict=True))
     del form  # each photo is let go once it is done
     while photos:

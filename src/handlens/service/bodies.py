@@ -100,6 +100,13 @@ IDENTIFY_FORM: Final[dict[str, Any]] = {
                             "default": "en",
                             "description": "Language of the sentences in the answer.",
                         },
+                        "thorough": {
+                            "type": "string",
+                            "enum": ["0", "1"],
+                            "default": "0",
+                            "description": "1: look at each photo in more ways, which takes longer and is right more "
+                            "often. 422 where the model has no more ways.",
+                        },
                         "scores": {
                             "type": "string",
                             "enum": ["0", "1"],

@@ -28,7 +28,21 @@ from handlens.service.settings import Settings
 __all__ = ["IdentifyForm", "among_names", "photo_name", "read_identify_form"]
 
 _FIELDS: Final = frozenset(
-    {"photos", "top", "among", "crop", "rotate", "hardness", "streak", "gravity", "test", "lang", "scores", "explain"}
+    {
+        "photos",
+        "top",
+        "among",
+        "crop",
+        "rotate",
+        "thorough",
+        "hardness",
+        "streak",
+        "gravity",
+        "test",
+        "lang",
+        "scores",
+        "explain",
+    }
 )
 _LONGEST_NAME: Final = 150
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,9}")
@@ -38,7 +52,8 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,9}")
 class IdentifyForm:
     """The photos of one specimen and how to look at them.
 
-    `scores`: whether every label's score is asked for; `explain`: whether the heat map of the one photo is.
+    `thorough`: in more ways than usual. `scores`: whether every label's score is asked for; `explain`: whether the heat
+    map of the one photo is.
     """
 
     photos: tuple[bytes, ...]
@@ -47,6 +62,7 @@ class IdentifyForm:
     among: tuple[str, ...] | None
     crop: Crop | None
     rotate: int
+    thorough: bool
     evidence: Evidence | None
     lang: Language
     scores: bool
@@ -83,6 +99,7 @@ async def read_identify_form(
         among=among_names(_text(form, "among")),
         crop=_crop(_text(form, "crop"), names[0]),
         rotate=_rotate(_text(form, "rotate"), names[0]),
+        thorough=_flag("thorough", _text(form, "thorough")),
         evidence=evidence_of_fields(
             hardness=_text(form, "hardness"),
             streak=_text(form, "streak"),

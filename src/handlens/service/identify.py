@@ -47,7 +47,9 @@ def identify_router(inference: Inference, settings: Settings) -> APIRouter:
 
 def _answer(identifier: Identifier, form: IdentifyForm) -> dict[str, Any]:
     chosen = identifier.label_indices(form.among)
-    names, logits, novelty = identifier.fused(form.photos, crop=form.crop, rotate=form.rotate, name=form.names)
+    names, logits, novelty = identifier.fused(
+        form.photos, crop=form.crop, rotate=form.rotate, name=form.names, thorough=form.thorough
+    )
     found = identifier.answer(
         names, logits, top=form.top, chosen=chosen, novelty=novelty, evidence=form.evidence, lang=form.lang
     )

@@ -83,13 +83,16 @@ def _making(run: Run) -> str:
         "photographer (nuisance attribute projection). "
     )
     mirrored = "Mirrored copies are trained on as well. " if settings.mirror else ""
+    more = ", ".join(_view(view) for view in settings.more_views)
+    thorough = f"A thorough look (`--thorough`) adds {more}, with a head of its own, and averages the logits. "
     return (
         f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
         f"{settings.preprocessing.side} px, through {_VIT.format(frozen) if vit else _LITE.format(settings.network)}. "
         f"{tuned}A linear head "
         "reads the features of all views side by side: multinomial logistic regression on standardised features, "
         f"C = {settings.head.strength:g}, photos weighted by the inverse frequency of their label to the power "
-        f"{settings.head.balance:g}. {left_out if head.nuisance else ''}{mirrored}Commands: `handlens train`, "
+        f"{settings.head.balance:g}. {left_out if head.nuisance else ''}{mirrored}{thorough if more else ''}"
+        "Commands: `handlens train`, "
         "`handlens evaluate --field`, `handlens export`."
     )
 

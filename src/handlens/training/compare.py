@@ -29,7 +29,7 @@ from handlens._version import __version__
 from handlens.dataset.files import atomic_file, write_atomically
 from handlens.errors import HandlensError, UsageError
 from handlens.evaluation.curves import Curve, read_curve
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 from handlens.evaluation.metrics import balanced_accuracy, macro_f1
 from handlens.evaluation.paired import paired_difference
 from handlens.evaluation.protocol import HeldOut, grouped_folds, held_out, photographer_folds

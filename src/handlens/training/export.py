@@ -27,6 +27,7 @@ from handlens.onnx_session import cpu_session
 from handlens.open_set import DIRECTIONS_FILE, SCALES_FILE
 from handlens.photo import PhotoError, read_photo
 from handlens.selftest import drawn_picture
+from handlens.thorough import HEADS_FILE
 from handlens.training.card import model_card
 from handlens.training.classifier import agreement, as_onnx, one_view_classifier
 from handlens.training.fitting.settings import FitSettings
@@ -107,6 +108,8 @@ def export(
         files |= {LOCALISER_MANIFEST: localiser.manifest, LOCALISER_GRAPH: localiser.graph}
     if "open_set" in report:
         files |= {name: (run.folder / FOLDER / name).read_bytes() for name in (DIRECTIONS_FILE, SCALES_FILE)}
+    if "thorough" in report:
+        files[HEADS_FILE] = (run.folder / FOLDER / HEADS_FILE).read_bytes()
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
@@ -118,6 +121,7 @@ def export(
         "prediction_set": {"coverage": COVERAGE, "quantile": round(answers.set_quantile, 6)},
         "open_set": report.get("open_set", {"score": "1 - maximum probability"}),
         "metrics": {key: report[key] for key in _METRICS if key in report},
+        **({"thorough": report["thorough"]} if "thorough" in report else {}),
         "training_data": {
             "digest": run.record["data_digest"],
             "photos": run.record["photos"],

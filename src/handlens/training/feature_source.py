@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,9 @@ class FeatureSource(Protocol):
 
     def network(self) -> keras.Model:
         """uint8 (N, side, side, 3) → features (N, D)."""
+
+    def elsewhere(self, preprocessing: Preprocessing) -> FeatureSource:
+        """The same network on other views of the same side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class FrozenSource:
             alike=alike,
             quiet=self.quiet,
         )
+
+    def elsewhere(self, preprocessing: Preprocessing) -> FrozenSource:
+        """It on other views."""
+        return replace(self, preprocessing=preprocessing)
 
     @property
     def backbone(self) -> Backbone:

@@ -58,6 +58,8 @@ LOOKS: Final[Mapping[Look, tuple[View, ...]]] = {
 }
 """The views of a frozen network: three of the whole photo, one of the specimen with its background greyed, that and its
 middle, or whole photo and specimen."""
+MORE_VIEWS: Final[Mapping[Look, tuple[View, ...]]] = {"box": (View("crop", 0.7, "specimen", grey=True),)}
+"""What a thorough look adds to a look of one view."""
 
 
 class BadRunError(HandlensError):
@@ -70,8 +72,9 @@ class BadRunError(HandlensError):
 class TrainSettings:
     """`network`: a name of FROZEN. `keep_unusable`: train on photos marked unusable too (they are never judged).
     `mirror`: train on left-right mirrored photos as well. `look`: which views, a key of LOOKS. `side`: their pixels, 0
-    for the network's own. `tune`: how to train its last blocks first, None to leave it as it is. Raises UsageError for
-    a side that it cannot look at, and for what cannot be tuned.
+    for the network's own. `tune`: how to train its last blocks first, None to leave it as it is. `thorough`: also fit
+    heads for more views, which a bundle looks at when it is asked to (`handlens.thorough`). Raises UsageError for a
+    side that it cannot look at, for what cannot be tuned, and for a look without more views.
     """
 
     network: str = "lite2"
@@ -81,8 +84,11 @@ class TrainSettings:
     side: int = 0
     head: HeadSettings = field(default_factory=HeadSettings)
     tune: TuneSettings | None = None
+    thorough: bool = False
 
     def __post_init__(self) -> None:
+        if self.thorough and self.look not in MORE_VIEWS:
+            raise UsageError(f"look {self.look} has no more views for a thorough look: {', '.join(MORE_VIEWS)} has")
         if self.tune is not None:
             if self.network not in VITS:
                 raise UsageError(f"{self.network} cannot be tuned: {', '.join(VITS)} can")
@@ -97,6 +103,11 @@ class TrainSettings:
     def preprocessing(self) -> Preprocessing:
         """The views of this network."""
         return Preprocessing(side=self.side or frozen_side(self.network), views=LOOKS[self.look])
+
+    @property
+    def more_views(self) -> tuple[View, ...]:
+        """Those of a thorough look beside them; none where it is not asked for."""
+        return MORE_VIEWS[self.look] if self.thorough else ()
 
 
 @dataclass(frozen=True, slots=True)

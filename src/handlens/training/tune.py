@@ -24,7 +24,7 @@ import numpy as np
 from handlens._version import __version__
 from handlens.dataset.files import write_atomically
 from handlens.errors import UsageError
-from handlens.evaluation.evaluate import machine
+from handlens.evaluation.machine import machine
 from handlens.training.fitting.loop import OtherTrainingError
 from handlens.training.fitting.parts import VALIDATION, split_places
 from handlens.training.fitting.settings import FitSettings

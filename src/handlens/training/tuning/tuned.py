@@ -111,6 +111,10 @@ class TunedSource:
                     weight.assign(value)
         return net
 
+    def elsewhere(self, preprocessing: Preprocessing) -> TunedSource:
+        """It on another view."""
+        return replace(self, preprocessing=preprocessing)
+
     def _rows(self, samples: Sequence[Sample]) -> NDArray[np.intp] | None:
         """Their places among the listed photos, None where one is not there."""
         places = {sample.file: place for place, sample in enumerate(self.listed)}
