@@ -10,10 +10,12 @@ from threadpoolctl import threadpool_limits
 
 from handlens.bundle import open_bundle
 from handlens.cli.main import main
+from handlens.evaluation.evaluate import read_report
 from handlens.identifier import Identifier
 from handlens.selftest import run_self_test
-from handlens.training.run import LOOKS, TrainSettings, load_run, read_split
+from handlens.training.run import LOOKS, MORE_VIEWS, TrainSettings, load_run, read_split
 from handlens.training.samples import read_samples, with_split
+from handlens.training.thorough_fit import thorough_logits
 from training.drawn_set import draw_set
 
 
@@ -22,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("transformer")
     drawn = draw_set(folder / "data")
     with threadpool_limits(1):
-        flags = ["--network", "vits14", "--look", "box", "--nuisance", "2", "--no-mirror"]
+        flags = ["--network", "vits14", "--look", "box", "--nuisance", "2", "--no-mirror", "--thorough"]
         assert main(["train", str(drawn.manifest), "--out", str(folder / "run"), *flags]) == 0
         assert main(["evaluate", str(folder / "run"), "--protocol", "grouped"]) == 0
         assert main(["export", str(folder / "run"), "--out", str(folder / "bundle"), "--name", "drawn-vit"]) == 0
@@ -50,6 +52,36 @@ def test_the_bundle_answers_with_the_features_that_the_head_was_judged_on(folder
         _, views = identifier.views(data.samples[place].path)
         logits = identifier.score(views).logits[0]
         np.testing.assert_allclose(logits, head.logits(data.plain[place : place + 1])[0], atol=1e-4)
+
+
+def test_a_thorough_look_is_what_was_judged(folder: Path) -> None:
+    run, identifier = load_run(folder / "run"), Identifier.load(folder / "bundle")
+    report, look = read_report(run), identifier.bundle.thorough
+    assert look is not None
+    assert look.preprocessing.views == (*LOOKS["box"], *MORE_VIEWS["box"])
+    assert look.scale == report["thorough"]["scale"]
+    settings = run.settings
+    assert isinstance(settings, TrainSettings)
+    data = read_split(run.source, "train", settings, folder / "run", mirror=False, quiet=True)
+    places, shown = data.places(settings), np.array([0, len(data.samples) - 1])
+    with threadpool_limits(1):
+        labels, expected = thorough_logits(data, places, shown, settings)
+    assert tuple(labels) == identifier.bundle.labels
+    for place, logits in zip(shown, expected, strict=True):
+        _, views = identifier.views(data.samples[place].path, thorough=True)
+        # Heads ship in half precision.
+        np.testing.assert_allclose(identifier.score(views).logits[0], look.scale * logits, atol=0.02)
+    judged = report["protocols"]["all labels, grouped 5-fold, thorough"]
+    own = report["protocols"]["all labels, grouped 5-fold"]
+    assert judged["flat"]["photos"] == own["flat"]["photos"]
+    assert judged["flat"] != own["flat"]
+    assert "A thorough look (`--thorough`) adds 0.7 of the centre square of its box" in identifier.bundle.card
+
+
+def test_a_look_without_more_views_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = str(load_run(folder / "run").source)
+    assert main(["train", source, "--out", str(folder / "none"), "--look", "specimen", "--thorough"]) == 2
+    assert "no more views" in capsys.readouterr().err
 
 
 def test_it_brings_the_localiser_and_says_what_it_is(folder: Path) -> None:
