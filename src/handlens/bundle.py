@@ -6,6 +6,7 @@
     localiser.*      the localiser (see `specimen_localiser`), where the views depend on where the specimen is
     open_set_*.npy   what the unknown score is made of (see `open_set`), in bundles that have one of their own
     thorough_*.npy   heads for more views (see `thorough`), in bundles that have such
+    references.npz   the photos that it was trained on, by embedding, label and source (see `references`), likewise
     MODEL_CARD.md    for people
 
 `open_bundle` refuses a bundle whose files, labels or preprocessing disagree. No pickle is ever read.
@@ -33,6 +34,8 @@ from handlens.views import BadPreprocessingError, Preprocessing, load_mask
 
 if TYPE_CHECKING:
     import zipfile
+
+    from handlens.references import References
 
 __all__ = ["BadBundleError", "Bundle", "Thresholds", "default_bundle_path", "open_bundle"]
 
@@ -70,7 +73,8 @@ class Bundle:
 
     `card`: the model card in Markdown, empty where the bundle has none. `localiser`: there where the preprocessing
     needs it. `open_set`: what tells that a photo shows no label; None in bundles that have only their probabilities.
-    `thorough`: more looks at a photo; None in bundles that have no such.
+    `thorough`: more looks at a photo; None in bundles that have no such. `reference_file`: references.npz, empty where
+    there is none; `references` reads it.
     """
 
     path: Path
@@ -86,6 +90,18 @@ class Bundle:
     localiser: LocaliserFiles | None = None
     open_set: OpenSet | None = None
     thorough: Thorough | None = None
+    reference_file: bytes = b""
+
+    def references(self) -> References | None:
+        """The reference specimens, where it has some. Raises BadBundleError for a file that is damaged."""
+        if not self.reference_file or self.open_set is None:
+            return None
+        from handlens.references import BadReferencesError, References  # only explanations need it
+
+        try:
+            return References.read(self.reference_file, self.labels, self.open_set)
+        except BadReferencesError as error:
+            raise BadBundleError(f"{self.path}: {error}") from error
 
     def without_graphs(self) -> Bundle:
         """It for whoever has made sessions of the graphs, which hold them too: tens of megabytes less."""
@@ -196,7 +212,15 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
         open_set = _open_set(place, manifest, contents)
         thorough = _thorough(place, manifest, contents, bundle)
         card = contents.get(CARD, b"").decode("utf-8")
-        return replace(bundle, card=card, localiser=localiser, open_set=open_set, thorough=thorough)
+        references = contents.get("references.npz", b"")
+        return replace(
+            bundle,
+            card=card,
+            localiser=localiser,
+            open_set=open_set,
+            thorough=thorough,
+            reference_file=references,
+        )
     except (BadGraphError, BadPreprocessingError) as error:
         raise BadBundleError(f"{place}: {error.detail}") from error
     except (BadOpenSetError, BadThoroughError) as error:

@@ -14,7 +14,9 @@ from PIL import Image
 
 from handlens.errors import UsageError
 from handlens.identifier import Identifier
+from handlens.model import Scores
 from handlens.photo import Crop, PhotoSource, read_photo
+from handlens.references import Reference
 
 __all__ = ["CELLS", "Coverable", "Explanation", "explain", "overlay"]
 
@@ -35,7 +37,7 @@ class Explanation:
     A cell's heat is the mean fall of the label's log-probability when a window over it is covered: positive where the
     photo speaks for the label, negative where it speaks against it. A bundle with the origin's mask looks at the centre
     square, and its background has no heat. `box`: where in the upright, rotated photo that is, in its pixels; None
-    where nobody told.
+    where nobody told. `nearest`: the reference specimens that the photo looks most like, where the bundle has some.
     """
 
     rgb: NDArray[np.uint8]
@@ -43,6 +45,7 @@ class Explanation:
     probability: float
     heat: NDArray[np.float64]
     box: Crop | None = None
+    nearest: tuple[Reference, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """All but the pixels, for JSON: numbers rounded to 6 decimals, `box` as [x, y, width, height]."""
@@ -51,7 +54,7 @@ class Explanation:
             "probability": round(self.probability, _DIGITS),
             "box": None if self.box is None else list(astuple(self.box)),
             "heat": [[round(one, _DIGITS) for one in row] for row in self.heat.tolist()],
-        }
+        } | ({"nearest": [one.as_dict() for one in self.nearest]} if self.nearest else {})
 
 
 def explain(
@@ -77,7 +80,8 @@ def explain(
     shown, box = read.rgb, crop or Crop(0, 0, read.width, read.height)
     if preprocessing.mask == "origin":
         shown, box = _centre_square(shown), _centre_box(box)
-    return Explanation(shown, identifier.bundle.labels[place], float(whole[place]), heat / count, box)
+    nearest = coverable.nearest()
+    return Explanation(shown, identifier.bundle.labels[place], float(whole[place]), heat / count, box, nearest)
 
 
 class Coverable:
@@ -93,8 +97,19 @@ class Coverable:
         self._picture = identifier.viewer.views(rgb, self._specimen)[0] if self._masked else rgb
         self._fill = np.zeros(3, np.uint8) if self._masked else np.rint(rgb.mean(axis=(0, 1))).astype(np.uint8)
 
+    def nearest(self) -> tuple[Reference, ...]:
+        """The reference specimens that it looks most like, with nothing covered."""
+        bundle = self._identifier.bundle
+        references = bundle.references()
+        if references is None or bundle.open_set is None:
+            return ()
+        return references.nearest(self._scores().embedding[0], bundle.open_set)
+
     def probabilities(self, covered: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """Of all labels (labels,), with the cells covered that `covered` (10, 10) names."""
+        return self._identifier.probabilities(self._scores(covered).logits[0])
+
+    def _scores(self, covered: NDArray[np.bool_] | None = None) -> Scores:
         picture = self._picture
         if covered is not None:
             height, width = picture.shape[:2]
@@ -102,7 +117,7 @@ class Coverable:
             picture = np.where(cells[..., np.newaxis], self._fill, picture)
         viewer = self._identifier.viewer
         views = picture[np.newaxis] if self._masked else viewer.views(picture, self._specimen)
-        return self._identifier.probabilities(self._identifier.score(views).logits[0])
+        return self._identifier.score(views)
 
 
 def overlay(explanation: Explanation) -> Image.Image:

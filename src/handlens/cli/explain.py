@@ -47,4 +47,8 @@ def run(options: argparse.Namespace) -> int:
     print(
         f"{terminal(options.photo)}: {found.label}, {found.probability:.0%}: warm parts speak for it, blue ones against"
     )
+    if found.nearest:
+        print("It looks most like these reference specimens:")
+        for one in found.nearest:
+            print(f"    {one.similarity:5.2f}  {terminal(one.label)}  {terminal(one.source)}")
     return 0

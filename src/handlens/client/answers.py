@@ -13,6 +13,7 @@ from handlens.evidence import Contradiction, Evidence
 from handlens.identification import Hazard, Identification, Suggestion
 from handlens.open_set import Novelty
 from handlens.photo import Crop
+from handlens.references import Reference
 
 __all__ = ["Answer", "HeatMap", "answer_of", "identification_of", "outcome_of"]
 
@@ -21,13 +22,15 @@ __all__ = ["Answer", "HeatMap", "answer_of", "identification_of", "outcome_of"]
 class HeatMap:
     """Which part of the photo the first candidate rests on; see `handlens.explain.Explanation`.
 
-    `heat`: rows of cells over `box`, which is in pixels of the upright, rotated photo.
+    `heat`: rows of cells over `box`, which is in pixels of the upright, rotated photo. `nearest`: the reference
+    specimens that the photo looks most like.
     """
 
     label: str
     probability: float
     box: Crop | None
     heat: tuple[tuple[float, ...], ...]
+    nearest: tuple[Reference, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of the service."""
@@ -36,7 +39,7 @@ class HeatMap:
             "probability": self.probability,
             "box": None if self.box is None else list(astuple(self.box)),
             "heat": [list(row) for row in self.heat],
-        }
+        } | ({"nearest": [one.as_dict() for one in self.nearest]} if self.nearest else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +137,8 @@ def _heat_map(document: Any) -> HeatMap:
         probability=float(document["probability"]),
         box=None if box is None else Crop(*box),
         heat=tuple(tuple(map(float, row)) for row in document["heat"]),
+        nearest=tuple(
+            Reference(str(one["label"]), str(one["source"]), float(one["similarity"]))
+            for one in document.get("nearest") or ()
+        ),
     )

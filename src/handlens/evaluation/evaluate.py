@@ -7,6 +7,7 @@ On disk, in the run's folder:
     evaluation/report.html       the same as one page with plots; the plots, SVG and PNG, are in evaluation/plots/
     evaluation/open_set_*.npy    what a bundle's unknown score is made of, of a linear head
     evaluation/thorough_*.npy    heads for more views, where the run has them
+    evaluation/references.npz    the photos of a linear head's training as references for explanations
     evaluation/held_out.npz      labels, logits, truth, folds and places of each protocol, for further study
 
 Leave-one-fold-out (other photographers) is the headline, grouped cross-validation the second figure. Those of a linear
@@ -44,6 +45,8 @@ from handlens.evaluation.tables import markdown
 from handlens.evaluation.unknowns import Shown, Unknowns, far_samples, judge_unknowns, unknown_minerals
 from handlens.identifier import ORIGIN_TEN
 from handlens.minerals import KnowledgeBase
+from handlens.open_set import OpenSet
+from handlens.references import REFERENCES_FILE, References
 from handlens.training.features import Features
 from handlens.training.fitting.loop import HISTORY
 from handlens.training.fitting.settings import FitSettings
@@ -137,6 +140,7 @@ def evaluate(
         unknowns = _unknowns(run, data, strangers, far, minerals, quiet)
         report["unknowns"], report["open_set"] = unknowns.figures, unknowns.open_set.numbers()
         files |= unknowns.open_set.files()
+        files[REFERENCES_FILE] = _references(run, data, trained, unknowns.open_set).file(run.labels)
     if shown is not None:
         logits = _own_logits(run, data, shown, trained)
         report["field"] = field_figures(shown.samples, logits, run.labels, settings, minerals)
@@ -282,6 +286,17 @@ def _unknowns(
     return judge_unknowns(
         data.samples, others, folds, shown, trained, lambda: shown(trained, judged=False), quiet=quiet
     )
+
+
+def _references(run: Run, data: FrozenData, trained: NDArray[np.intp], open_set: OpenSet) -> References:
+    """The usable photos that the run's own model was trained on."""
+    assert isinstance(run.settings, TrainSettings)
+    seen = data.seen_by(trained, run.settings)
+    places = [place for place in trained if data.samples[place].usable]
+    shown = embeddings_of(seen.plain[places], len(run.settings.preprocessing.views))
+    chosen = data.at(np.array(places, np.intp))
+    sources = [sample.source or sample.file for sample in chosen]
+    return References.of(shown, [sample.label for sample in chosen], sources, open_set)
 
 
 def _folds(samples: Sequence[Sample], basis: HeldOut) -> NDArray[np.str_]:

@@ -67,6 +67,14 @@ class HazardDocument(_Document):
     hazards: list[str]
 
 
+class ReferenceDocument(_Document):
+    """A reference specimen."""
+
+    label: str
+    source: str = Field(description="Where its photo is from.")
+    similarity: float = Field(ge=-1, le=1, description="The cosine of the two embeddings.")
+
+
 class ExplanationDocument(_Document):
     """Which part of the photo the first candidate rests on."""
 
@@ -80,6 +88,9 @@ class ExplanationDocument(_Document):
     heat: list[list[float]] = Field(
         description="10 rows of 10 cells over the box: by how much the logarithm of the probability falls when the "
         "cell is covered. Above 0: speaks for the label; below: against it."
+    )
+    nearest: list[ReferenceDocument] | None = Field(
+        default=None, description="The reference specimens that the photo looks most like, where the model has some."
     )
 
 

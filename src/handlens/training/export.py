@@ -26,6 +26,7 @@ from handlens.model import Model
 from handlens.onnx_session import cpu_session
 from handlens.open_set import DIRECTIONS_FILE, SCALES_FILE
 from handlens.photo import PhotoError, read_photo
+from handlens.references import REFERENCES_FILE
 from handlens.selftest import drawn_picture
 from handlens.thorough import HEADS_FILE
 from handlens.training.card import model_card
@@ -108,6 +109,7 @@ def export(
         files |= {LOCALISER_MANIFEST: localiser.manifest, LOCALISER_GRAPH: localiser.graph}
     if "open_set" in report:
         files |= {name: (run.folder / FOLDER / name).read_bytes() for name in (DIRECTIONS_FILE, SCALES_FILE)}
+        files[REFERENCES_FILE] = (run.folder / FOLDER / REFERENCES_FILE).read_bytes()
     if "thorough" in report:
         files[HEADS_FILE] = (run.folder / FOLDER / HEADS_FILE).read_bytes()
     manifest: dict[str, Any] = {

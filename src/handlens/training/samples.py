@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from handlens.photo_files import photos_in
 __all__ = ["BadSamplesError", "Sample", "digest", "read_samples", "with_split"]
 
 _NEEDED: Final = ("file", "label")
+_SOURCES: Final = ("page", "url", "source", "source_path")
 _USED: Final = (*_NEEDED, "group", "split", "fold", "usable", "prepared", "origin", "half")
 
 
@@ -32,7 +33,8 @@ class Sample:
     split may cut it. `fold`: who photographed it, "" where unknown. `usable`: False for polished, carved, edited or
     doubtfully labelled stones. `prepared`: the mode of `handlens dataset prepare` that made the picture, "" for none.
     `origin`: the collection it is from, "" where unknown. `half`: of minerals that are to stay unknown, "B" for those
-    that are only judged and never learnt from.
+    that are only judged and never learnt from. `source`: where the photo is from, in words or as an address, "" where
+    nothing is said of it.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Sample:
     prepared: str = ""
     origin: str = ""
     half: str = ""
+    source: str = ""
 
 
 def read_samples(source: Path) -> list[Sample]:
@@ -52,7 +55,8 @@ def read_samples(source: Path) -> list[Sample]:
 
     A manifest is CSV in UTF-8 with a header; columns `file` (below the manifest's folder) and `label` are needed,
     `group`, `split` (default "train"), `fold`, `usable` ("no" or anything else), `prepared`, `origin` and `half` are
-    used where present; spaces around a value do not count. Raises BadSamplesError, naming the row or the folder.
+    used where present, and `page`, `url` or `source` with `source_path` to tell where a photo is from; spaces around a
+    value do not count. Raises BadSamplesError, naming the row or the folder.
     """
     if source.is_dir():
         samples = list(_from_folders(source))
@@ -114,7 +118,14 @@ def _from_rows(source: Path, rows: csv.DictReader[str]) -> Iterable[Sample]:
             prepared=value["prepared"],
             origin=value["origin"],
             half=value["half"],
+            source=_source(row),
         )
+
+
+def _source(row: Mapping[str, str | None]) -> str:
+    value = {column: (row.get(column) or "").strip() for column in _SOURCES}
+    whole = " ".join(part for part in (value["source"], value["source_path"]) if part)
+    return value["page"] or value["url"] or whole
 
 
 def _from_folders(source: Path) -> Iterable[Sample]:

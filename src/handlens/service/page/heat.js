@@ -2,7 +2,7 @@
 // over the preview.
 
 import { postPhotos } from "./api.js";
-import { byId, put } from "./dom.js";
+import { byId, make, put } from "./dom.js";
 import { evidenceFields } from "./evidence-fields.js";
 import { photoFields } from "./identify.js";
 import { shown, words } from "./language.js";
@@ -57,6 +57,7 @@ export function renderHeat() {
   byId("stage").classList.toggle("heated", isOn);
   byId("heat-map").hidden = !isOn;
   byId("legend").hidden = !isOn;
+  byId("nearest").hidden = !isOn || !heat.nearest;
   if (!isOn) {
     return;
   }
@@ -66,6 +67,8 @@ export function renderHeat() {
   byId("heat-map").setAttribute("aria-label", words().heatAlt(name));
   put("legend-warm", words().heatFor(name));
   put("legend-cold", words().heatAgainst(name));
+  const rows = (heat.nearest ?? []).map((one) => make("li", {}, `${shown(one.label)}: ${one.source}`));
+  byId("nearest-list").replaceChildren(...rows);
   if (drawn !== heat) {
     drawn = heat;
     draw(byId("heat-map"), heat.heat);

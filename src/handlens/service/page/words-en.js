@@ -77,6 +77,7 @@ export const EN = {
   heatFor: (name) => `Warm: speaks for ${name}`,
   heatAgainst: (name) => `Blue: speaks against ${name}`,
   heatNeither: "Grey: makes little difference",
+  nearest: "It looks most like these reference specimens:",
   card: {
     loading: "Fetching…",
     failed: "The record could not be fetched. Close and open it to try again.",

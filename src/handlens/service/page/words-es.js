@@ -80,6 +80,7 @@ export const ES = {
   heatFor: (name) => `Cálido: a favor de ${name}`,
   heatAgainst: (name) => `Azul: en contra de ${name}`,
   heatNeither: "Gris: apenas influye",
+  nearest: "A lo que más se parece entre los ejemplares de referencia:",
   card: {
     loading: "Buscando…",
     failed: "No se pudo traer la ficha. Ciérrala y ábrela para intentarlo de nuevo.",
