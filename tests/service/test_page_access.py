@@ -18,6 +18,7 @@ HEAT = {
     "probability": 0.5,
     "box": [0, 0, 320, 240],
     "heat": [[0.1 * at for at in range(-5, 5)]] * 10,
+    "nearest": [{"label": "quartz", "source": f"https://example.org/{'long' * 40}", "similarity": 0.8}],
 }
 
 LOW_CONTRAST = """() => {

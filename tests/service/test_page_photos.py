@@ -241,11 +241,14 @@ def test_the_heat_map_is_asked_for_and_drawn(visits: Any) -> None:
     heat = [[1.0 if column < 5 else -1.0 for column in range(10)] for _ in range(10)]
     label = answer["candidates"][0]["name"]
     explanation = {"label": label, "probability": 0.5, "box": [48, 36, 224, 168], "heat": heat}
+    explanation["nearest"] = [{"label": "pyrite", "source": "<b>drawer</b> 4", "similarity": 0.9}]
     held[0].fulfill(json=answer | {"explanation": explanation})
     canvas = page.get_by_role("img", name=re.compile("Heat map"))
     expect(canvas).to_be_visible()
     expect(page.locator("#legend")).to_contain_text("Warm: speaks for")
     expect(page.locator("#heat-status")).to_be_hidden()
+    expect(page.locator("#nearest")).to_contain_text("looks most like")
+    expect(page.locator("#nearest-list li")).to_have_text("pyrite: <b>drawer</b> 4", use_inner_text=True)
     place, stage = canvas.bounding_box(), page.locator("#stage").bounding_box()
     assert (place["x"] - stage["x"]) / stage["width"] == pytest.approx(48 / 320, abs=0.01)
     assert place["width"] / stage["width"] == pytest.approx(224 / 320, abs=0.01)
@@ -256,6 +259,7 @@ def test_the_heat_map_is_asked_for_and_drawn(visits: Any) -> None:
     assert warm[3] > 100
     button.click()
     expect(canvas).to_be_hidden()
+    expect(page.locator("#nearest")).to_be_hidden()
     button.click()  # it is kept
     expect(canvas).to_be_visible()
     assert len(held) == 1
@@ -283,6 +287,8 @@ def test_the_server_gives_what_the_heat_map_needs(browser: Any, tiny: Identifier
         with visit.page.expect_response("**/v1/identify") as replied:
             visit.page.get_by_role("button", name="What it rests on").click()
         assert replied.value.json()["explanation"]["box"] == [0, 0, 320, 240]
+        assert "nearest" not in replied.value.json()["explanation"]  # this bundle has no references
+        expect(visit.page.locator("#nearest")).to_be_hidden()
         expect(visit.page.locator("#heat-map")).to_be_visible()
         label = replied.value.json()["explanation"]["label"]
         expect(visit.page.locator("#legend")).to_contain_text(tiny.minerals.display(label, "en"))

@@ -78,6 +78,20 @@ def test_a_thorough_look_is_what_was_judged(folder: Path) -> None:
     assert "A thorough look (`--thorough`) adds 0.7 of the centre square of its box" in identifier.bundle.card
 
 
+def test_explanations_name_its_training_photos(folder: Path) -> None:
+    identifier, run = Identifier.load(folder / "bundle"), load_run(folder / "run")
+    references = identifier.bundle.references()
+    assert references is not None
+    samples = [sample for sample in with_split(read_samples(run.source), "train") if sample.usable]
+    assert len(references.labels) == len(samples)
+    sample = samples[-1]
+    _, views = identifier.views(sample.path)
+    assert identifier.bundle.open_set is not None
+    nearest = references.nearest(identifier.score(views).embedding[0], identifier.bundle.open_set)[0]
+    assert (nearest.label, nearest.source) == (sample.label, sample.source or sample.file)
+    assert nearest.similarity > 0.99
+
+
 def test_a_look_without_more_views_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = str(load_run(folder / "run").source)
     assert main(["train", source, "--out", str(folder / "none"), "--look", "specimen", "--thorough"]) == 2

@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "show":
         print(json.dumps(bundle.manifest, indent=1))
         return 0
+    bundle.references()  # read with the first explanation otherwise
     test = run_self_test(Identifier(bundle))
     if not test.passed:
         raise FailedSelfTestError(f"the self-test picture scores differently, by {test.difference:.3g} in a logit")
