@@ -117,7 +117,8 @@ def test_measured_values_have_the_digits_that_the_service_takes(client: Client) 
 
 def test_scores_and_heat_map(client: Client, identifier: Identifier) -> None:
     answer = client.identify(JPEG, crop=Crop(10, 20, 200, 150), scores=True, explain=True)
-    _, logits, novelty = identifier.fused(JPEG, crop=Crop(10, 20, 200, 150))
+    seen = identifier.fused(JPEG, crop=Crop(10, 20, 200, 150))
+    logits, novelty = seen.logits, seen.novelty
     assert answer.scores is not None
     assert list(answer.scores.values()) == pytest.approx(identifier.probabilities(logits).tolist(), rel=1e-6)
     if novelty is None:

@@ -489,10 +489,10 @@ def test_reweighing_the_scores_gives_the_answer(
     soft: Identifier, among: list[str] | None, given: dict[str, str]
 ) -> None:
     photos = [solid(MIXED), solid((200, 150, 120))]
-    names, logits, novelty = soft.fused(photos)
+    seen = soft.fused(photos)
     evidence = Evidence.of(given)
-    scores = soft.probabilities(logits)
-    anew = soft.reweigh(names, scores, novelty=novelty, top=4, among=among, evidence=evidence, lang="es")
+    scores = soft.probabilities(seen.logits)
+    anew = soft.reweigh(seen.names, scores, novelty=seen.novelty, top=4, among=among, evidence=evidence, lang="es")
     answer = soft.identify(photos, top=4, among=among, evidence=evidence, lang="es")
     assert anew.as_dict() == answer.as_dict()
 

@@ -204,8 +204,8 @@ def test_choosing_among_labels_leaves_the_score(grey_only: Identifier) -> None:
 
 def test_several_photos_and_each_alone(grey_only: Identifier) -> None:
     one, two = solid(RED), solid(QUARTZ)
-    _, _, both = grey_only.fused([one, two])
-    parts = [grey_only.fused(photo)[2] for photo in (one, two)]
+    both = grey_only.fused([one, two]).novelty
+    parts = [grey_only.fused(photo).novelty for photo in (one, two)]
     assert both is not None
     assert None not in parts
     assert both.far == pytest.approx(sum(part.far for part in parts if part) / 2)

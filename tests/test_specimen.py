@@ -23,7 +23,7 @@ from handlens.errors import UsageError
 from handlens.photo import read_photo
 from handlens.specimen import MASK_SIDE, MASK_THRESHOLD, Box, Specimen, grey_background, whole_frame
 from handlens.specimen_localiser import GRAPH, MANIFEST, BadLocaliserError, Localiser, LocaliserSettings, answer
-from handlens.specimen_mask import bounding_box, clean_mask, components
+from handlens.specimen_mask import bounding_box, clean_mask, components, count_pieces
 
 SHIPPED = Path(__file__).resolve().parent.parent / "src" / "handlens" / "localiser"
 MASKS = SHARED_PHOTOS.parent / "masks"
@@ -359,3 +359,14 @@ def test_real_photos_are_masked_as_the_teacher_does(
             overlaps.append(iou(teacher, np.ones_like(teacher) if mask is None else mask >= MASK_THRESHOLD))
     assert len(overlaps) > 30
     assert np.mean(overlaps) > 0.85
+
+
+@pytest.mark.parametrize(
+    ("sides", "pieces"), [((), 0), ((40,), 1), ((40, 21), 2), ((40, 19), 1), ((20, 20, 20), 3), ((40, 10, 10, 10), 1)]
+)
+def test_pieces_are_what_is_not_much_smaller_than_the_largest(sides: tuple[int, ...], pieces: int) -> None:
+    mask, left = np.zeros((128, 128), np.uint8), 0
+    for side in sides:
+        mask[2 : 2 + side, left : left + side] = 255
+        left += side + 2
+    assert count_pieces(mask) == pieces

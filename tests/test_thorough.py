@@ -79,7 +79,8 @@ def test_the_logits_of_all_views_are_averaged_and_scaled() -> None:
 
 def test_the_middle_is_looked_at_alone(looking: Identifier) -> None:
     rgb = ringed()
-    name, views = looking.views(rgb, thorough=True)
+    seen = looking.look(rgb, thorough=True)
+    name, views = seen.name, seen.views
     assert views.shape == (2, 32, 32, 3)
     assert np.abs(views[1, 4:-4, 4:-4].astype(int) - COLOURS["azurite"]).max() <= 1
     assert looking.views(rgb)[1].tolist() == views[:1].tolist()

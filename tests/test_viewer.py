@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -21,13 +22,17 @@ from bundles import (
 )
 from commands import run
 from handlens.bundle import BadBundleError, open_bundle
+from handlens.client import Client
 from handlens.explain import explain
+from handlens.identification import SEVERAL_SPECIMENS, Identification
 from handlens.identifier import Identifier
 from handlens.localiser_files import GRAPH, MANIFEST
-from handlens.photo import read_photo
+from handlens.photo import Crop, read_photo
+from handlens.service import create_app
 from handlens.specimen_localiser import Localiser
 from handlens.viewer import Viewer, viewer_of
 from handlens.views import make_views
+from service.running import running
 
 RED = (200, 20, 20)
 
@@ -62,6 +67,44 @@ def test_the_specimen_is_found_before_it_is_looked_at(bundle: Path) -> None:
     assert (views[1, 0, 0] == 127).all()
     wanted = expected_logits(views[np.newaxis])
     np.testing.assert_allclose(identifier.score(views).logits, wanted, atol=1e-3)
+
+
+def stones() -> NDArray[np.uint8]:
+    """Two of them apart from each other, the second smaller."""
+    rgb = np.concatenate([stone(300, 300), stone(300, 300)], axis=1)
+    rgb[:40, 300:] = rgb[:1, 300:]
+    return rgb
+
+
+def test_several_stones_are_warned_of_at_every_door(bundle: Path, tmp_path: Path) -> None:
+    identifier = Identifier.load(bundle)
+    assert identifier.identify(stone()).warnings == ()
+    assert identifier.identify(stones()).warnings == (SEVERAL_SPECIMENS,)
+    assert identifier.identify([stone(), stones()]).warnings == (SEVERAL_SPECIMENS,)
+    assert identifier.identify(stones(), crop=Crop(0, 0, 300, 300)).warnings == ()
+    photo = tmp_path / "two.png"
+    Image.fromarray(stones()).save(photo)
+    (each,) = identifier.identify_each([photo])
+    assert isinstance(each, Identification)
+    assert each.as_dict()["warnings"] == ["several-specimens"]
+    with running(create_app(identifier)) as base, Client(base) as client:
+        answer = client.identify(photo, scores=True)
+        assert answer.warnings == (SEVERAL_SPECIMENS,)
+        assert client.reweigh(answer, evidence={"hardness": "7"}).warnings == (SEVERAL_SPECIMENS,)
+        assert client.reweigh(answer.scores or {}, evidence={"hardness": "7"}).warnings == ()
+    out = tmp_path / "run"
+    assert run("batch", photo, "--out", out, "--bundle", bundle, "--workers", "1", "--quiet", "--no-review") == 0
+    assert pq.read_table(out / "results.parquet").to_pylist()[0]["warnings"] == ["several-specimens"]
+
+
+def test_it_is_said_in_words(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(stones()).save(tmp_path / "two.png")
+    assert run("identify", tmp_path / "two.png", "--bundle", bundle) == 0
+    assert "several specimens: crop to the one" in capsys.readouterr().out
+    assert run("identify", tmp_path / "two.png", "--bundle", bundle, "--lang", "es") == 0
+    assert "varios ejemplares" in capsys.readouterr().out
+    assert run("identify", tmp_path / "two.png", "--bundle", bundle, "--format", "csv") == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith(",several-specimens")
 
 
 def test_the_localiser_of_the_bundle_is_used_and_verified(bundle: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from handlens.decision import (
     unknown_score,
 )
 from handlens.errors import HandlensError, UsageError
-from handlens.identification import NO_SPECIMEN, Hazard, Identification, Suggestion
+from handlens.identification import NO_SPECIMEN, SEVERAL_SPECIMENS, Hazard, Identification, Suggestion
 from handlens.minerals import KnowledgeBase, Language
 from handlens.open_set import Novelty
 
@@ -116,13 +116,14 @@ class Answerer:
         evidence: Evidence | None = None,
         lang: Language = "en",
         specimen: str | None = None,
+        several: bool = False,
     ) -> Identification:
         """The Identification of one specimen from its logits (labels,): the same arithmetic for every door.
 
         `photo`: the name of the photo, or those of all. `chosen`: places of the labels to choose from
         (`label_indices`); the unknown score does not depend on it. `novelty`: how far the photos are from all labels,
-        where the bundle can tell; without it the unknown score is what the best label lacks. The rest is as in
-        `identify`.
+        where the bundle can tell; without it the unknown score is what the best label lacks. `several`: whether some
+        photo shows several specimens, which is warned of. The rest is as in `identify`.
         """
         check(top, lang)
         names = (photo,) if isinstance(photo, str) else tuple(photo)
@@ -173,7 +174,7 @@ class Answerer:
                 *(labels[index] for index in members[:_SET_NAMES_SHOWN]),
             ),
             specimen=specimen,
-            warnings=(NO_SPECIMEN,) if odd else (),
+            warnings=(NO_SPECIMEN,) if odd else (SEVERAL_SPECIMENS,) if several else (),
         )
 
     def reweigh(
@@ -186,6 +187,7 @@ class Answerer:
         among: Sequence[str] | None = None,
         evidence: Evidence | None = None,
         lang: Language = "en",
+        several: bool = False,
     ) -> Identification:
         """The answer of `identify` from the probabilities (labels,) that the photos gave before any evidence.
 
@@ -193,7 +195,16 @@ class Answerer:
         """
         logits = self.bundle.temperature * np.log(np.maximum(scores, _LEAST_SCORE))
         chosen = self.label_indices(among)
-        return self.answer(photo, logits, top=top, chosen=chosen, novelty=novelty, evidence=evidence, lang=lang)
+        return self.answer(
+            photo,
+            logits,
+            top=top,
+            chosen=chosen,
+            novelty=novelty,
+            evidence=evidence,
+            lang=lang,
+            several=several,
+        )
 
     def _tables(self) -> tuple[FieldEvidence, Advice]:
         """What weighs evidence and what advises, made with the first use: a sure answer without evidence needs none."""

@@ -10,9 +10,10 @@ from handlens.decision import Candidate, Decision
 if TYPE_CHECKING:
     from handlens.evidence import Contradiction, Evidence
 
-__all__ = ["NO_SPECIMEN", "Hazard", "Identification", "Suggestion"]
+__all__ = ["NO_SPECIMEN", "SEVERAL_SPECIMENS", "Hazard", "Identification", "Suggestion"]
 
 NO_SPECIMEN: Final = "no-specimen"
+SEVERAL_SPECIMENS: Final = "several-specimens"
 """The warning that the photo hardly shows a mineral specimen."""
 _DIGITS: Final = 6
 
@@ -45,7 +46,7 @@ class Identification:
     it does not fit a mineral that the photo speaks for. `next_test`: where the answer is not sure and a test would
     help. `hazards`: of the decision, the candidates, the minerals that contradictions and the next test name, and the
     first nine of the prediction set, which are all that a door shows of it. `specimen`: the id passed in. `warnings`:
-    words for what makes the answer doubtful, of which there is one so far, NO_SPECIMEN.
+    words for what makes the answer doubtful: NO_SPECIMEN, SEVERAL_SPECIMENS.
     """
 
     photo: str

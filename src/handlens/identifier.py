@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -33,8 +34,10 @@ __all__ = [
     "DEFAULT_TOP",
     "MOST_PHOTOS",
     "ORIGIN_TEN",
+    "Fused",
     "Identification",
     "Identifier",
+    "Look",
     "UnknownLabelError",
     "identify",
 ]
@@ -43,6 +46,29 @@ MOST_PHOTOS: Final = 5
 """Photos of one specimen that are looked at together."""
 _READ_AHEAD: Final = 4
 """Photos that are decoded ahead of the one being scored: enough to overlap, few enough to bound memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One photo as the network takes it: its name, its views, uint8 (V, side, side, 3), and whether it shows several
+    specimens apart from each other, where the bundle's views depend on where the specimen is.
+    """
+
+    name: str
+    views: NDArray[np.uint8]
+    several: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """What the photos of one specimen come to: their names, its logits (labels,), how far it is from all labels, where
+    the bundle can tell, and whether some photo shows several specimens.
+    """
+
+    names: tuple[str, ...]
+    logits: NDArray[np.floating]
+    novelty: Novelty | None
+    several: bool
 
 
 class Identifier(Answerer):
@@ -112,18 +138,19 @@ class Identifier(Answerer):
         check(top, lang)
         chosen = self.label_indices(among)
         self.check_thorough(thorough)
-        names, views = self._read(photo, crop=crop, rotate=rotate, name=name, thorough=thorough)
+        looks = self._read(photo, crop=crop, rotate=rotate, name=name, thorough=thorough)
         self._use_the_wait(evidence)
-        logits, novelty = self._fused(views)
+        found = self._fused(looks)
         return self.answer(
-            names,
-            logits,
+            found.names,
+            found.logits,
             top=top,
             chosen=chosen,
-            novelty=novelty,
+            novelty=found.novelty,
             evidence=evidence,
             lang=lang,
             specimen=specimen,
+            several=found.several,
         )
 
     def identify_each(
@@ -147,13 +174,13 @@ class Identifier(Answerer):
         check(top, lang)
         self.check_thorough(thorough)
         answer = partial(self.answer, top=top, chosen=self.label_indices(among), evidence=evidence, lang=lang)
-        look = partial(self.views, crop=crop, rotate=rotate, thorough=thorough)
+        look = partial(self.look, crop=crop, rotate=rotate, thorough=thorough)
         return self._each(iter(photos), look, evidence, answer)
 
     def _each(
         self,
         source: Iterator[PhotoSource],
-        look: Callable[[PhotoSource], tuple[str, NDArray[np.uint8]]],
+        look: Callable[[PhotoSource], Look],
         evidence: Evidence | None,
         answer: Callable[..., Identification],
     ) -> Iterator[Identification | PhotoError]:
@@ -165,16 +192,16 @@ class Identifier(Answerer):
                     future = waiting.pop(0)
                     waiting.extend(pool.submit(look, photo) for photo in islice(source, 1))
                     try:
-                        name, views = future.result()
+                        seen = future.result()
                     except PhotoError as error:
                         yield error
                     else:
-                        logits, novelty = self._fused([views])
-                        yield answer(name, logits, novelty=novelty)
+                        found = self._fused([seen])
+                        yield answer(seen.name, found.logits, novelty=found.novelty, several=found.several)
             finally:  # closed early or interrupted: what was read ahead is not wanted any more
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def views(
+    def look(
         self,
         photo: PhotoSource,
         *,
@@ -182,15 +209,22 @@ class Identifier(Answerer):
         rotate: int = 0,
         name: str | None = None,
         thorough: bool = False,
-    ) -> tuple[str, NDArray[np.uint8]]:
-        """The photo's name and its views, uint8 (V, side, side, 3), as the network takes them; with `thorough`, those
-        of a thorough look after them.
-        """
+    ) -> Look:
+        """What there is to see in a photo; with `thorough`, the views of a thorough look after the network's own."""
         more = self.bundle.thorough if thorough else None
         preprocessing = self.bundle.preprocessing if more is None else more.preprocessing
         read = read_photo(photo, name=name, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
         viewer = self.viewer
-        return read.name, viewer.views(read.rgb) if more is None else viewer.views(read.rgb, more=more.preprocessing)
+        specimen = viewer.specimen(read.rgb)
+        views = viewer.views(read.rgb, specimen, more=None if more is None else preprocessing)
+        return Look(read.name, views, several=specimen.pieces > 1)
+
+    def views(
+        self, photo: PhotoSource, *, crop: Crop | None = None, rotate: int = 0, name: str | None = None
+    ) -> tuple[str, NDArray[np.uint8]]:
+        """The photo's name and its views, uint8 (V, side, side, 3), as the network takes them."""
+        seen = self.look(photo, crop=crop, rotate=rotate, name=name)
+        return seen.name, seen.views
 
     def fused(
         self,
@@ -200,13 +234,10 @@ class Identifier(Answerer):
         rotate: int = 0,
         name: str | Sequence[str] | None = None,
         thorough: bool = False,
-    ) -> tuple[tuple[str, ...], NDArray[np.floating], Novelty | None]:
-        """The names of one specimen's photos, its logits (labels,), and how far it is from all labels, where the bundle
-        can tell; parameters and errors as in `identify`.
-        """
+    ) -> Fused:
+        """What `identify` answers from; parameters and errors as there."""
         self.check_thorough(thorough)
-        names, views = self._read(photo, crop=crop, rotate=rotate, name=name, thorough=thorough)
-        return names, *self._fused(views)
+        return self._fused(self._read(photo, crop=crop, rotate=rotate, name=name, thorough=thorough))
 
     def _read(
         self,
@@ -216,19 +247,19 @@ class Identifier(Answerer):
         rotate: int,
         name: str | Sequence[str] | None,
         thorough: bool,
-    ) -> tuple[tuple[str, ...], list[NDArray[np.uint8]]]:
+    ) -> list[Look]:
         """All photos before any is scored, so that one that cannot be read is told early."""
         photos, names = _specimen_photos(photo, name)
-        look = partial(self.views, crop=crop, rotate=rotate, thorough=thorough)
-        read = [look(one, name=its) for one, its in zip(photos, names, strict=True)]
-        return tuple(read_name for read_name, _ in read), [views for _, views in read]
+        look = partial(self.look, crop=crop, rotate=rotate, thorough=thorough)
+        return [look(one, name=its) for one, its in zip(photos, names, strict=True)]
 
-    def _fused(self, photos: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.floating], Novelty | None]:
-        scores = [self.score(views) for views in photos]
+    def _fused(self, photos: Sequence[Look]) -> Fused:
+        scores = [self.score(one.views) for one in photos]
         logits, open_set = fuse(np.stack([one.logits[0] for one in scores])), self.bundle.open_set
-        if open_set is None:
-            return logits, None
-        return logits, Novelty.of_photos([open_set.novelty(one.embedding[0]) for one in scores])
+        novelty = None
+        if open_set is not None:
+            novelty = Novelty.of_photos([open_set.novelty(one.embedding[0]) for one in scores])
+        return Fused(tuple(one.name for one in photos), logits, novelty, any(one.several for one in photos))
 
     def score(self, views: NDArray[np.uint8]) -> Scores:
         """The scores of one photo's views: logits (1, labels), and the network's own embedding (1, D)."""

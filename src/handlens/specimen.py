@@ -48,11 +48,13 @@ class Specimen:
     `mask` is read-only uint8 (128, 128), or None where the specimen fills the frame: the whole photo stretched to the
     square, so that cell (r, c) of a photo (H, W) covers its rows from r * H / 128 and its columns from c * W / 128.
     0 is background, 255 surely specimen, and 128 or more counts as specimen. `box` holds all of that, with a margin.
+    `pieces`: parts of the mask that are not much smaller than the largest: 2 or more where several stones lie apart.
     """
 
     box: Box
     fills_frame: bool
     mask: NDArray[np.uint8] | None = field(default=None, compare=False)
+    pieces: int = 1
 
 
 def whole_frame(rgb: NDArray[np.uint8]) -> Specimen:

@@ -25,7 +25,7 @@ from handlens.localiser_files import GRAPH, MANIFEST, BadLocaliserError, Localis
 from handlens.onnx_session import cpu_session, tensor_types
 from handlens.onnx_wire import BadGraphError, read_graph
 from handlens.specimen import MASK_THRESHOLD, Specimen, whole_frame
-from handlens.specimen_mask import bounding_box, clean_mask
+from handlens.specimen_mask import bounding_box, clean_mask, count_pieces
 
 __all__ = [
     "FORMAT",
@@ -144,7 +144,8 @@ def answer(rgb: NDArray[np.uint8], grid: NDArray[np.float32], fills: float, sett
     if not settings.least_area <= area <= settings.most_area:
         return whole_frame(rgb)
     height, width = rgb.shape[:2]
-    return Specimen(bounding_box(mask, width, height, settings.margin), fills_frame=False, mask=mask)
+    box = bounding_box(mask, width, height, settings.margin)
+    return Specimen(box, fills_frame=False, mask=mask, pieces=count_pieces(mask))
 
 
 def _manifest(files: LocaliserFiles) -> dict[str, Any]:

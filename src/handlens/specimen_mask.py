@@ -11,8 +11,9 @@ from PIL import Image
 
 from handlens.specimen import MASK_SIDE, MASK_THRESHOLD, Box
 
-__all__ = ["bounding_box", "clean_mask", "components"]
+__all__ = ["bounding_box", "clean_mask", "components", "count_pieces"]
 
+_PIECE: Final = 0.25
 LEAST_PART: Final = 0.1
 """A part of the mask that is smaller than this share of the largest part is taken for a speck."""
 
@@ -31,6 +32,12 @@ def clean_mask(grid: NDArray[np.floating]) -> NDArray[np.uint8]:
     mask = np.array(picture.resize((MASK_SIDE, MASK_SIDE), Image.Resampling.BILINEAR))
     mask.flags.writeable = False
     return mask
+
+
+def count_pieces(mask: NDArray[np.uint8]) -> int:
+    """How many parts of the mask have a quarter of the largest part's cells or more; 0 where it is empty."""
+    sizes = np.bincount(components(mask >= MASK_THRESHOLD).ravel())[1:]
+    return int(np.sum(sizes >= _PIECE * sizes.max())) if len(sizes) else 0
 
 
 def bounding_box(mask: NDArray[np.uint8], width: int, height: int, margin: float) -> Box:

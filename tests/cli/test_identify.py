@@ -149,7 +149,7 @@ def test_csv(tiny: Identifier, capsys: Any) -> None:
     assert list(out[0]) == [
         *("photo", "name", "rank", "probability", "candidate_1", "probability_1", "candidate_2", "probability_2"),
         *("prediction_set", "unknown_score", "model", "error_type", "error_detail"),
-        *("evidence", "contradictions", "next_test", "next_test_text", "hazards"),
+        *("evidence", "contradictions", "next_test", "next_test_text", "hazards", "warnings"),
     ]
     assert (out[0]["photo"], out[0]["name"], out[0]["rank"]) == ("a, b.png", "quartz", "species")
     assert float(out[0]["probability"]) == answer["decision"]["probability"]
@@ -160,7 +160,9 @@ def test_csv(tiny: Identifier, capsys: Any) -> None:
     assert (out[0]["prediction_set"], out[0]["model"], out[0]["error_type"]) == ("quartz", "tiny-1", "")
     assert (out[1]["photo"], out[1]["name"], out[1]["error_type"]) == ("gone.jpg", "", "not-found")
     assert out[1]["error_detail"]
-    assert {out[0][key] for key in ("evidence", "contradictions", "next_test", "next_test_text", "hazards")} == {""}
+    assert {
+        out[0][key] for key in ("evidence", "contradictions", "next_test", "next_test_text", "hazards", "warnings")
+    } == {""}
 
 
 @pytest.mark.parametrize("form", ["csv", "table", "jsonl"])

@@ -37,6 +37,7 @@ def _picture() -> str:
 
 PICTURE: Final = _picture()
 LABELS: Final = open_bundle().labels
+MORE_VIEWS: Final = open_bundle().thorough is not None
 
 
 @schemathesis.hook
@@ -58,4 +59,6 @@ def before_call(context: Any, case: schemathesis.Case[Any], kwargs: Any) -> None
         if case.path == "/v1/identify" and str(body.get("explain")) == "1":
             body["photos"] = body["photos"][:1]  # the heat map is of one photo
         body["photos"] = [PICTURE] * len(body["photos"])
+    if "thorough" in body and not MORE_VIEWS:
+        body["thorough"] = "0"
     case.body = body

@@ -68,7 +68,7 @@ def test_a_thorough_look_is_what_was_judged(folder: Path) -> None:
         labels, expected = thorough_logits(data, places, shown, settings)
     assert tuple(labels) == identifier.bundle.labels
     for place, logits in zip(shown, expected, strict=True):
-        _, views = identifier.views(data.samples[place].path, thorough=True)
+        views = identifier.look(data.samples[place].path, thorough=True).views
         # Heads ship in half precision.
         np.testing.assert_allclose(identifier.score(views).logits[0], look.scale * logits, atol=0.02)
     judged = report["protocols"]["all labels, grouped 5-fold, thorough"]
@@ -115,8 +115,8 @@ def test_the_unknown_score_ships_with_it(folder: Path) -> None:
     assert open_set is not None
     assert identifier.bundle.manifest["open_set"]["score"] == "residual"  # there was no unknown mineral to learn from
     sample = with_split(read_samples(load_run(folder / "run").source), "train")[0]
-    _, _, known = identifier.fused(sample.path)
-    _, _, noise = identifier.fused(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8))
+    known = identifier.fused(sample.path).novelty
+    noise = identifier.fused(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)).novelty
     assert known is not None
     assert noise is not None
     assert known.far < 0.6 < noise.far

@@ -19,7 +19,7 @@ from handlens.batch.reading import read
 from handlens.batch.units import Answer, Asked, Failure, Outcome, PhotoRef, Unit
 from handlens.evidence import BadEvidenceError, Evidence
 from handlens.fusion import fuse
-from handlens.identifier import Identifier
+from handlens.identifier import Identifier, Look
 from handlens.model import Scores
 from handlens.photo import Crop, PhotoError, PhotoSource
 from handlens.specimen import Specimen
@@ -121,7 +121,7 @@ class _Watched(Identifier):
     def viewer(self) -> Viewer:
         return _WatchedViewer(super().viewer, self._asking.seen)
 
-    def views(
+    def look(
         self,
         photo: PhotoSource,
         *,
@@ -129,9 +129,9 @@ class _Watched(Identifier):
         rotate: int = 0,
         name: str | None = None,
         thorough: bool = False,
-    ) -> tuple[str, NDArray[np.uint8]]:
+    ) -> Look:
         with self._decoding:
-            return super().views(photo, crop=crop, rotate=rotate, name=name, thorough=thorough)
+            return super().look(photo, crop=crop, rotate=rotate, name=name, thorough=thorough)
 
     def score(self, views: NDArray[np.uint8]) -> Scores:
         with self._scoring:
@@ -145,6 +145,9 @@ class _WatchedViewer(Viewer):
 
     def __init__(self, viewer: Viewer, seen: _Seen) -> None:
         self._viewer, self._seen = viewer, seen
+
+    def specimen(self, rgb: NDArray[np.uint8]) -> Specimen:
+        return self._viewer.specimen(rgb)
 
     def views(
         self, rgb: NDArray[np.uint8], specimen: Specimen | None = None, *, more: Preprocessing | None = None

@@ -39,6 +39,7 @@ _FIELDS: Final = (
     pa.field("next_test", pa.string()),
     pa.field("next_test_text", pa.string()),
     pa.field("hazards", pa.list_(pa.string())),
+    pa.field("warnings", pa.list_(pa.string())),
     pa.field("label", pa.string()),
     pa.field("agrees", pa.bool_()),
     pa.field("suspected_label", pa.string()),
@@ -184,6 +185,7 @@ def _values(row: ResultRow) -> dict[str, Any]:
             "next_test": advised.get("test"),
             "next_test_text": advised.get("text"),
             "hazards": [f"{one['mineral']}: {', '.join(one['hazards'])}" for one in document.get("hazards", [])],
+            "warnings": list(document.get("warnings", [])),
         }
     )
     return values | answer

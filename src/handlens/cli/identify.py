@@ -90,7 +90,16 @@ def _jsonl(outcomes: Iterable[Outcome], out: TextIO) -> int:
 def _csv(top: int) -> Writer:
     numbered = [f"{what}_{place}" for place in range(1, top + 1) for what in ("candidate", "probability")]
     header = ["photo", "name", "rank", "probability", *numbered, "prediction_set", "unknown_score", "model"]
-    header += ["error_type", "error_detail", "evidence", "contradictions", "next_test", "next_test_text", "hazards"]
+    header += [
+        "error_type",
+        "error_detail",
+        "evidence",
+        "contradictions",
+        "next_test",
+        "next_test_text",
+        "hazards",
+        "warnings",
+    ]
 
     def write(outcomes: Iterable[Outcome], out: TextIO) -> int:
         rows = csv.DictWriter(out, header, restval="", lineterminator="\n")
@@ -127,4 +136,5 @@ def _flat(answer: dict[str, Any]) -> dict[str, Any]:
         "next_test": advised.get("test", ""),
         "next_test_text": advised.get("text", ""),
         "hazards": "|".join(f"{one['mineral']}: {', '.join(one['hazards'])}" for one in answer.get("hazards", [])),
+        "warnings": "|".join(answer.get("warnings", [])),
     }

@@ -29,7 +29,7 @@ from handlens.client.uploads import (
 )
 from handlens.errors import HandlensError, MissingExtraError, UsageError
 from handlens.evidence import Evidence
-from handlens.identification import Identification
+from handlens.identification import SEVERAL_SPECIMENS, Identification
 from handlens.identifier import DEFAULT_TOP
 from handlens.minerals import Language, UnknownMineralError
 from handlens.photo import Crop, PhotoError
@@ -173,8 +173,9 @@ class Client:
         `identify`.
         """
         given: Mapping[str, float] | None
-        novelty = None
+        novelty, several = None, False
         if isinstance(scored, Answer):
+            several = SEVERAL_SPECIMENS in scored.warnings
             novelty = scored.novelty
             given, specimen = scored.scores, scored.specimen if specimen is None else specimen
             photos = photos or scored.photos or (scored.photo,)
@@ -187,6 +188,7 @@ class Client:
             raise UsageError("the scores must be numbers from 0 to 1")
         body: dict[str, Any] = {"scores": scores, "top": top, "lang": lang}
         body |= {} if novelty is None else {"novelty": novelty.as_dict()}
+        body |= {"several": True} if several else {}
         body |= {} if evidence is None else evidence_fields(evidence)
         body |= {"photos": list(photos)} if photos else {}
         body |= {} if among is None else {"among": among_text(among)}

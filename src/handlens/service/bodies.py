@@ -45,6 +45,9 @@ class ReweighBody(BaseModel):
         description="The scores of an answer: a probability for every label of the model, together 1."
     )
     novelty: NoveltyBody | None = Field(default=None, description="The novelty of that answer, where it had one.")
+    several: bool = Field(
+        default=False, description="Whether that answer warned of several-specimens, so that this one does."
+    )
     photos: list[str] = Field(
         default=["photo"], min_length=1, max_length=MOST_PHOTOS, description="Names of the photos, for the answer."
     )

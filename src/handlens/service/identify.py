@@ -47,20 +47,25 @@ def identify_router(inference: Inference, settings: Settings) -> APIRouter:
 
 def _answer(identifier: Identifier, form: IdentifyForm) -> dict[str, Any]:
     chosen = identifier.label_indices(form.among)
-    names, logits, novelty = identifier.fused(
-        form.photos, crop=form.crop, rotate=form.rotate, name=form.names, thorough=form.thorough
-    )
+    seen = identifier.fused(form.photos, crop=form.crop, rotate=form.rotate, name=form.names, thorough=form.thorough)
     found = identifier.answer(
-        names, logits, top=form.top, chosen=chosen, novelty=novelty, evidence=form.evidence, lang=form.lang
+        seen.names,
+        seen.logits,
+        top=form.top,
+        chosen=chosen,
+        novelty=seen.novelty,
+        evidence=form.evidence,
+        lang=form.lang,
+        several=seen.several,
     )
     answer = found.as_dict()
     if form.scores:
-        scores = identifier.probabilities(logits).tolist()
+        scores = identifier.probabilities(seen.logits).tolist()
         answer["scores"] = {
             label: float(f"{score:.{_DIGITS}g}") for label, score in zip(identifier.bundle.labels, scores, strict=True)
         }
-        if novelty is not None:
-            answer["novelty"] = novelty.as_dict()
+        if seen.novelty is not None:
+            answer["novelty"] = seen.novelty.as_dict()
     if form.explain:
         # Of the first candidate, which evidence and `among` may have put before the photo's own first label.
         best = found.candidates[0].name

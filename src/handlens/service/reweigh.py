@@ -81,4 +81,5 @@ def _answer(identifier: Identifier, body: bytes) -> dict[str, Any]:
             hardness=given.hardness, streak=given.streak, gravity=given.gravity, tests=given.test
         ),
         lang=given.lang,
+        several=given.several,
     ).as_dict()

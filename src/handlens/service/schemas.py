@@ -131,8 +131,10 @@ class IdentificationDocument(_Document):
     contradictions: list[ContradictionDocument] | None = None
     next_test: NextTestDocument | None = Field(default=None, description="Where the answer is not sure.")
     hazards: list[HazardDocument] | None = None
-    warnings: list[Literal["no-specimen"]] | None = Field(
-        default=None, description="no-specimen: the photo hardly shows a mineral specimen."
+    warnings: list[Literal["no-specimen", "several-specimens"]] | None = Field(
+        default=None,
+        description="no-specimen: the photo hardly shows a mineral specimen. several-specimens: it seems to show "
+        "several, apart from each other; crop to one of them.",
     )
     specimen: str | None = Field(default=None, description="An id that was passed through.")
     scores: dict[str, float] | None = Field(

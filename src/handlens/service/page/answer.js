@@ -96,6 +96,7 @@ function renderResult() {
           ? words().sum(shown(decision.name))
           : "",
   );
+  put("several", answer.warnings?.includes("several-specimens") ? words().several : "");
   const hazards = new Map((answer.hazards ?? []).map((one) => [one.mineral, one.hazards]));
   byId("hazards").replaceChildren(
     ...(hazards.get(decision.name) ?? []).map((hazard) => warning(word("hazards", hazard))),

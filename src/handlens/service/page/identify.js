@@ -42,7 +42,8 @@ export async function identify() {
     const answer = await postPhotos(photos, { scores: "1", lang, ...photoFields(), ...evidenceFields() }, mine.signal);
     if (mine === request) {
       const { scores, novelty } = answer;
-      update({ view: "result", answer, scores, novelty, asked });
+      const several = answer.warnings?.includes("several-specimens") ?? false;
+      update({ view: "result", answer, scores, novelty, several, asked });
       if (state.evidence !== evidence || state.lang !== lang) {
         weigh(); // changed meanwhile
       }

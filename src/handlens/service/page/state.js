@@ -13,6 +13,7 @@ export const state = {
   evidence: {}, // by test, as the form has it
   answer: null, // what the server said last
   scores: null, // of every label before any evidence
+  several: false, // whether a photo shows several specimens
   novelty: undefined, // how far the photos are from all labels, where the model can tell
   code: "", // of the problem, and `about`: the photo that it is about
   about: "",

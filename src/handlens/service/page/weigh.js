@@ -26,11 +26,11 @@ export async function weigh() {
     return; // the photos are being looked at: `identify` weighs anew what changed meanwhile
   }
   const mine = (request = new AbortController());
-  const { answer, scores, novelty, lang } = state;
+  const { answer, scores, novelty, several, lang } = state;
   const photos = answer.photos ?? [answer.photo];
   update({ weighing: "busy" });
   try {
-    const weighed = await postScores({ scores, novelty, photos, lang, ...evidenceFields() }, mine.signal);
+    const weighed = await postScores({ scores, novelty, several, photos, lang, ...evidenceFields() }, mine.signal);
     if (mine === request && state.scores === scores) {
       update({ answer: weighed, weighing: "" });
     }

@@ -50,6 +50,7 @@ export const EN = {
   noSpecimen:
     "This hardly looks like a photo of a mineral specimen, so no name below can be relied on. One specimen that fills " +
     "much of the picture, in focus and in daylight, is what the model knows.",
+  several: "The photo seems to show several specimens. Mark the one that you mean, or photograph it alone.",
   unknownText: (percent) =>
     `No name is likely enough to be given: even the best one would be wrong with a likelihood of ${percent}. ` +
     "It may be a mineral that the model does not know, a rock of several minerals, or a photo that does not " +

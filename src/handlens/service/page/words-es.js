@@ -52,6 +52,7 @@ export const ES = {
   noSpecimen:
     "Esto apenas parece la foto de un ejemplar mineral, así que ningún nombre de abajo es de fiar. El modelo conoce " +
     "un solo ejemplar que llene buena parte de la imagen, enfocado y con luz de día.",
+  several: "La foto parece mostrar varios ejemplares. Marca el que quieras o fotografíalo solo.",
   unknownText: (percent) =>
     "Ningún nombre es bastante probable: incluso el mejor sería erróneo con una probabilidad del " +
     `${percent}. Puede ser un mineral que el modelo no conoce, una roca de varios minerales o una foto que no ` +
