@@ -166,7 +166,7 @@ def test_it_is_described(client: httpx.Client) -> None:
     assert set(operation["responses"]) == {"200", "408", "413", "415", "422", "429", "503"}
     assert "application/x-ndjson" in operation["responses"]["200"]["content"]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(form["properties"]) == {"photos", "top", "among", "lang"}
+    assert set(form["properties"]) == {"photos", "top", "among", "lang", "thorough"}
     assert form["properties"]["photos"]["maxItems"] == Settings().max_batch_photos
     for line in operation["responses"]["200"]["content"]["application/x-ndjson"]["example"].splitlines():
         assert "photo" in json.loads(line)

@@ -93,6 +93,15 @@ def test_a_batch_costs_what_it_holds(tiny: Identifier) -> None:
         check_problem(client.post("/v1/identify", files=PHOTO), 429, "too-many-requests")
 
 
+def test_several_photos_and_heat_maps_cost_more(tiny: Identifier) -> None:
+    two = [("photos", (f"{place}.jpg", JPEG)) for place in range(2)]
+    with client_of(create_app(tiny, Settings(requests_per_minute=1, burst=33))) as client:
+        assert client.post("/v1/identify", files=two).status_code == 200
+        told = client.post("/v1/identify", files=PHOTO, data={"explain": "1"})
+        assert told.status_code == 200  # 2 and 31 are 33
+        check_problem(client.post("/v1/identify", files=PHOTO), 429, "too-many-requests")
+
+
 def test_each_key_has_its_share(tiny: Identifier) -> None:
     (one, one_line), (two, two_line) = new_key(), new_key()
     settings = Settings(requests_per_minute=1, burst=1, keys=(one_line, two_line))

@@ -20,6 +20,7 @@ from handlens.errors import HandlensError
 from handlens.service.bodies import IDENTIFY_FORM
 from handlens.service.context import log_failure
 from handlens.service.forms import IdentifyForm, read_identify_form
+from handlens.service.identify import cost_of
 from handlens.service.inference import Inference
 from handlens.service.problems import OverloadedError
 from handlens.service.record import current_record
@@ -54,7 +55,7 @@ def batch_router(inference: Inference, settings: Settings) -> APIRouter:
         if inference.is_full:
             raise OverloadedError()
         if record := current_record():
-            record.charge(len(form.photos) - 1)
+            record.charge(cost_of(form) - 1)
         return StreamingResponse(
             _answers(inference, form), media_type=_MEDIA_TYPE, headers={"cache-control": "no-store"}
         )

@@ -17,11 +17,13 @@ from handlens.identifier import Identifier
 from handlens.service.bodies import IDENTIFY_FORM
 from handlens.service.forms import IdentifyForm, read_identify_form
 from handlens.service.inference import Inference
+from handlens.service.record import current_record
 from handlens.service.schemas import IdentificationDocument, problem_responses
 from handlens.service.settings import Settings
 
-__all__ = ["identify_router"]
+__all__ = ["cost_of", "identify_router"]
 
+_HEAT_MAP = 30
 _DIGITS = 9
 """Significant digits of a score: weighing anew from them is exact to far more than answers are rounded to."""
 
@@ -39,10 +41,19 @@ def identify_router(inference: Inference, settings: Settings) -> APIRouter:
     )
     async def identify(request: Request) -> Response:
         form = await read_identify_form(request, settings)
+        if record := current_record():
+            record.charge(cost_of(form) - 1)
         answer = await inference.run(partial(_answer, inference.identifier, form))
         return JSONResponse(answer, headers={"cache-control": "no-store"})
 
     return router
+
+
+def cost_of(form: IdentifyForm) -> int:
+    """What a form takes of a client's share, in photos: a thorough look counts twice, a heat map thirty times, since it
+    passes some sixty views through the network but decodes one photo.
+    """
+    return len(form.photos) * (2 if form.thorough else 1) + (_HEAT_MAP if form.explain else 0)
 
 
 def _answer(identifier: Identifier, form: IdentifyForm) -> dict[str, Any]:
