@@ -1,6 +1,6 @@
 """One photo from bytes to answer, against a bare forward pass of EfficientNet-Lite2 at 260 px in the same run.
 
-    python benchmarks/one_photo.py [--bundle DIR] [--photo PHOTO] [--runs 40]
+    python benchmarks/one_photo.py [--bundle DIR] [--photo PHOTO] [--runs 40] [--thorough]
 
 Both are warm and in one process, and take turns. The photo is a JPEG of 500 px, drawn unless one is given: reading it,
 finding the specimen where the bundle needs that, the network, the decision and the advice count. Must reach: at most 6
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--bundle")
     parser.add_argument("--photo", help="is made a JPEG of 500 px first")
     parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--thorough", action="store_true")
     options = parser.parse_args()
     jpeg = reduced(options.photo)
     identifier = Identifier.load(options.bundle)
@@ -43,7 +44,7 @@ def main() -> None:
     ours, theirs = [], []
     for number in range(options.runs + 5):
         start = time.perf_counter()
-        identifier.identify(jpeg)
+        identifier.identify(jpeg, thorough=options.thorough)
         middle = time.perf_counter()
         bare.run(None, {"photo": picture})
         end = time.perf_counter()
