@@ -126,7 +126,7 @@ def _arrays(content: bytes) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
                 raise BadReferencesError(f"{REFERENCES_FILE}: larger than {MAX_BYTES // 2**20} MiB")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content)) as arrays:  # refuses pickled objects by itself
             if set(arrays.files) != _ARRAYS:
                 raise BadReferencesError(f"{REFERENCES_FILE}: has {', '.join(sorted(arrays.files)) or 'nothing'}")
             return arrays["embeddings"], arrays["labels"], arrays["sources"]

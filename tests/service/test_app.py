@@ -219,7 +219,7 @@ def test_openapi_describes_every_route_and_its_problems(client: httpx.Client) ->
     form = identify["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(form["properties"]) == {
         *("photos", "top", "among", "crop", "rotate", "hardness", "streak", "gravity", "test", "lang", "scores"),
-        "explain",
+        *("explain", "thorough"),
     }
     assert set(paths["/v1/reweigh"]["post"]["responses"]) == {"200", "408", "413", "415", "422"}
     assert set(paths["/predict/"]["post"]["responses"]) == {"200", "400", "408", "413", "422", "429", "501", "503"}

@@ -181,6 +181,7 @@ def test_the_self_test_of_the_bundle(identifier: Identifier) -> None:
 def test_what_the_bundle_says_of_itself(made: Made) -> None:
     bundle = open_bundle(made.bundle)
     names = ["MODEL_CARD.md", "bundle.json", "model.onnx", "open_set_directions.npy", "open_set_scales.npy"]
+    names.append("references.npz")
     assert sorted(path.name for path in made.bundle.iterdir()) == names
     answers = made.report["answers"]
     assert bundle.temperature == answers["temperature"]
