@@ -13,6 +13,7 @@ command to its end, starting processes and writing tables included:
             for one of `--rows` rows with the bundle, which would take hours: one over the photos, for the workers, and
             one over that many rows, for which a list names each photo many times and a graph of a few nodes answers,
             for the process above them. That one is alone when it writes the results, with the workers before that.
+            The second also tells what all but decoding and the network comes to, in rows a second.
             Must reach: at most 500 MB at any moment.
     peers   the pipeline for image classification of Hugging Face transformers with the architecture that the bundle
             has, ViT-S/14 at 224 pixels (5.5 billion multiplications), photo by photo, which was faster here than
@@ -139,8 +140,13 @@ def memory(files: list[Path], work: Path, options: argparse.Namespace) -> None:
 
     tiny = write_bundle(work / "tiny")
     small = [reduced(path, work / "small" / f"{place}.jpg") for place, path in enumerate(files[:500])]
-    many = peaks(begun(listed(small, work, options.rows), work, CORES, "--bundle", str(tiny)))
-    print(f"memory over {options.rows:,} rows, a tiny graph: {many}")
+    source = listed(small, work, options.rows)
+    with timed() as taken:
+        many = peaks(begun(source, work, CORES, "--bundle", str(tiny)))
+    rate = options.rows / taken[0]
+    print(
+        f"memory over {options.rows:,} rows, a tiny graph: {many}; {rate:,.0f} rows/s, which is nearly all bookkeeping"
+    )
     beside = max(real.parent, many.parent) + real.workers
     alone = max(real.alone, many.alone)
     print(

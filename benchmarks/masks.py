@@ -120,7 +120,7 @@ def main() -> int:
     chosen = np.random.default_rng(0).permutation(train)[: options.count]
     localiser = Localiser.load(threads=1)
     compared = [
-        compare(run.photos[answers.places[n]], clean_mask(at_threshold(answers.masks[n], threshold)), localiser)
+        compare(run.photos[answers.places[n]], clean_mask(at_threshold(answers.masks[n], threshold))[0], localiser)
         for n in chosen
     ]
     judged = [one for one in compared if one.teacher.mean() >= LEAST_AREA]

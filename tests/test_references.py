@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bundles import COLOURS, LABELS, bundle_files, solid, write_bundle
-from handlens.bundle import BadBundleError, open_bundle
+from handlens.bundle import REFERENCES_FILE, BadBundleError, open_bundle
 from handlens.cli.main import main
 from handlens.explain import explain
 from handlens.identifier import Identifier
 from handlens.open_set import OpenSet
-from handlens.references import REFERENCES_FILE, BadReferencesError, Reference, References
+from handlens.references import BadReferencesError, Reference, References
 
 OPEN_SET = OpenSet(
     mean=np.full(3, 0.5, np.float32),

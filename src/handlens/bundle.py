@@ -43,6 +43,7 @@ FORMAT: Final = 1
 MANIFEST: Final = "bundle.json"
 GRAPH: Final = "model.onnx"
 CARD: Final = "MODEL_CARD.md"
+REFERENCES_FILE: Final = "references.npz"
 MAX_BYTES: Final = 400 * 2**20
 """The most bytes that the files of a bundle may have together, unpacked."""
 MAX_MANIFEST_BYTES: Final = 16 * 2**20
@@ -212,7 +213,7 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
         open_set = _open_set(place, manifest, contents)
         thorough = _thorough(place, manifest, contents, bundle)
         card = contents.get(CARD, b"").decode("utf-8")
-        references = contents.get("references.npz", b"")
+        references = contents.get(REFERENCES_FILE, b"")
         return replace(
             bundle,
             card=card,

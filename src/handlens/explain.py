@@ -67,7 +67,8 @@ def explain(
     preprocessing = identifier.bundle.preprocessing
     read = read_photo(photo, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
     coverable = Coverable(identifier, read.rgb)
-    whole = coverable.probabilities()
+    scores = coverable.scores()
+    whole = identifier.probabilities(scores.logits[0])
     place = int(whole.argmax()) if label is None else _place(identifier, label)
     heat, count = np.zeros((CELLS, CELLS)), np.zeros((CELLS, CELLS))
     for top in range(CELLS - _WINDOW + 1):
@@ -80,7 +81,7 @@ def explain(
     shown, box = read.rgb, crop or Crop(0, 0, read.width, read.height)
     if preprocessing.mask == "origin":
         shown, box = _centre_square(shown), _centre_box(box)
-    nearest = coverable.nearest()
+    nearest = identifier.nearest(scores)
     return Explanation(shown, identifier.bundle.labels[place], float(whole[place]), heat / count, box, nearest)
 
 
@@ -97,24 +98,18 @@ class Coverable:
         self._picture = identifier.viewer.views(rgb, self._specimen)[0] if self._masked else rgb
         self._fill = np.zeros(3, np.uint8) if self._masked else np.rint(rgb.mean(axis=(0, 1))).astype(np.uint8)
 
-    def nearest(self) -> tuple[Reference, ...]:
-        """The reference specimens that it looks most like, with nothing covered."""
-        bundle = self._identifier.bundle
-        references = bundle.references()
-        if references is None or bundle.open_set is None:
-            return ()
-        return references.nearest(self._scores().embedding[0], bundle.open_set)
-
     def probabilities(self, covered: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """Of all labels (labels,), with the cells covered that `covered` (10, 10) names."""
-        return self._identifier.probabilities(self._scores(covered).logits[0])
+        return self._identifier.probabilities(self.scores(covered).logits[0])
 
-    def _scores(self, covered: NDArray[np.bool_] | None = None) -> Scores:
+    def scores(self, covered: NDArray[np.bool_] | None = None) -> Scores:
+        """The network's, with the cells covered that `covered` (10, 10) names."""
         picture = self._picture
         if covered is not None:
-            height, width = picture.shape[:2]
-            cells = covered[np.ix_(_cell_of(height), _cell_of(width))]
-            picture = np.where(cells[..., np.newaxis], self._fill, picture)
+            picture = picture.copy()
+            rows, columns = (_edges(pixels) for pixels in picture.shape[:2])
+            for row, column in np.argwhere(covered).tolist():
+                picture[rows[row] : rows[row + 1], columns[column] : columns[column + 1]] = self._fill
         viewer = self._identifier.viewer
         views = picture[np.newaxis] if self._masked else viewer.views(picture, self._specimen)
         return self._identifier.score(views)
@@ -132,10 +127,9 @@ def overlay(explanation: Explanation) -> Image.Image:
     return Image.fromarray(np.rint(mixed).astype(np.uint8))
 
 
-def _cell_of(pixels: int) -> NDArray[np.intp]:
-    """The cell that each of so many pixels in a row is in."""
-    edges = np.rint(np.linspace(0, pixels, CELLS + 1)).astype(np.intp)
-    return np.repeat(np.arange(CELLS), np.diff(edges))
+def _edges(pixels: int) -> list[int]:
+    """Where each cell of so many pixels in a row begins, and where the last ends."""
+    return [round(float(edge)) for edge in np.linspace(0, pixels, CELLS + 1)]
 
 
 def _centre_square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +29,7 @@ from handlens.viewer import Viewer
 
 if TYPE_CHECKING:
     from handlens.evidence import Evidence
+    from handlens.references import Reference, References
 
 __all__ = [
     "DEFAULT_TOP",
@@ -216,8 +217,7 @@ class Identifier(Answerer):
         read = read_photo(photo, name=name, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
         viewer = self.viewer
         specimen = viewer.specimen(read.rgb)
-        views = viewer.views(read.rgb, specimen, more=None if more is None else preprocessing)
-        return Look(read.name, views, several=specimen.pieces > 1)
+        return Look(read.name, viewer.views(read.rgb, specimen, preprocessing), several=specimen.pieces > 1)
 
     def views(
         self, photo: PhotoSource, *, crop: Crop | None = None, rotate: int = 0, name: str | None = None
@@ -271,6 +271,19 @@ class Identifier(Answerer):
         # One at a time, as the network's numbers in 8 bits have one scale for all that runs together.
         others = np.concatenate([self.model.run(view[np.newaxis, np.newaxis]).embedding for view in views[count:]])
         return Scores(self.bundle.thorough.logits(own.logits[0], others)[np.newaxis], own.embedding)
+
+    def nearest(self, scores: Scores) -> tuple[Reference, ...]:
+        """The reference specimens that a photo of these `scores` looks most like; none where the bundle has none.
+
+        Raises BadBundleError where they are damaged.
+        """
+        if self._references is None or self.bundle.open_set is None:
+            return ()
+        return self._references.nearest(scores.embedding[0], self.bundle.open_set)
+
+    @cached_property
+    def _references(self) -> References | None:
+        return self.bundle.references()
 
     def _use_the_wait(self, evidence: Evidence | None) -> None:
         """Makes the tables while the network is not ready yet: they then add nothing to the time of an answer."""

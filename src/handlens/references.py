@@ -16,11 +16,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from handlens.bundle import REFERENCES_FILE
 from handlens.open_set import OpenSet
 
-__all__ = ["REFERENCES_FILE", "BadReferencesError", "Reference", "References"]
+__all__ = ["BadReferencesError", "Reference", "References"]
 
-REFERENCES_FILE: Final = "references.npz"
 MAX_BYTES: Final = 64 * 2**20
 """The most bytes that its arrays may have together, unpacked."""
 _ARRAYS: Final = frozenset({"embeddings", "labels", "sources"})

@@ -25,7 +25,7 @@ from handlens.localiser_files import GRAPH, MANIFEST, BadLocaliserError, Localis
 from handlens.onnx_session import cpu_session, tensor_types
 from handlens.onnx_wire import BadGraphError, read_graph
 from handlens.specimen import MASK_THRESHOLD, Specimen, whole_frame
-from handlens.specimen_mask import bounding_box, clean_mask, count_pieces
+from handlens.specimen_mask import bounding_box, clean_mask
 
 __all__ = [
     "FORMAT",
@@ -139,13 +139,13 @@ def answer(rgb: NDArray[np.uint8], grid: NDArray[np.float32], fills: float, sett
     """The Specimen that the network's answer for one photo stands for."""
     if fills >= 0.5:
         return whole_frame(rgb)
-    mask = clean_mask(grid)
+    mask, pieces = clean_mask(grid)
     area = float(np.mean(mask >= MASK_THRESHOLD))
     if not settings.least_area <= area <= settings.most_area:
         return whole_frame(rgb)
     height, width = rgb.shape[:2]
     box = bounding_box(mask, width, height, settings.margin)
-    return Specimen(box, fills_frame=False, mask=mask, pieces=count_pieces(mask))
+    return Specimen(box, fills_frame=False, mask=mask, pieces=pieces)
 
 
 def _manifest(files: LocaliserFiles) -> dict[str, Any]:

@@ -11,15 +11,17 @@ from PIL import Image
 
 from handlens.specimen import MASK_SIDE, MASK_THRESHOLD, Box
 
-__all__ = ["bounding_box", "clean_mask", "components", "count_pieces"]
+__all__ = ["bounding_box", "clean_mask", "components"]
 
-_PIECE: Final = 0.25
 LEAST_PART: Final = 0.1
 """A part of the mask that is smaller than this share of the largest part is taken for a speck."""
+PIECE: Final = 0.25
+"""One that is not smaller than this share of it is a piece of its own."""
 
 
-def clean_mask(grid: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """The mask (128, 128), see `Specimen`, of a square grid of probabilities that a cell belongs to the specimen.
+def clean_mask(grid: NDArray[np.floating]) -> tuple[NDArray[np.uint8], int]:
+    """The mask (128, 128) and its pieces, see `Specimen`, of a square grid of probabilities that a cell belongs to the
+    specimen.
 
     Parts of it (8-connected cells of a half or more) with less than a tenth of the largest part's cells are left out.
     """
@@ -31,13 +33,7 @@ def clean_mask(grid: NDArray[np.floating]) -> NDArray[np.uint8]:
     picture = Image.fromarray(np.rint(255 * kept).astype(np.uint8))
     mask = np.array(picture.resize((MASK_SIDE, MASK_SIDE), Image.Resampling.BILINEAR))
     mask.flags.writeable = False
-    return mask
-
-
-def count_pieces(mask: NDArray[np.uint8]) -> int:
-    """How many parts of the mask have a quarter of the largest part's cells or more; 0 where it is empty."""
-    sizes = np.bincount(components(mask >= MASK_THRESHOLD).ravel())[1:]
-    return int(np.sum(sizes >= _PIECE * sizes.max())) if len(sizes) else 0
+    return mask, int(np.sum((sizes > 0) & (sizes >= PIECE * sizes.max())))
 
 
 def bounding_box(mask: NDArray[np.uint8], width: int, height: int, margin: float) -> Box:

@@ -31,12 +31,15 @@ class Viewer:
         return whole_frame(rgb) if self._localiser is None else self._localiser.locate(rgb)
 
     def views(
-        self, rgb: NDArray[np.uint8], specimen: Specimen | None = None, *, more: Preprocessing | None = None
+        self,
+        rgb: NDArray[np.uint8],
+        specimen: Specimen | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> NDArray[np.uint8]:
-        """The views (V, side, side, 3), see `make_views`; `specimen`: where it is known already. `more`: other views in
-        place of those of the viewer's own preprocessing, which need the specimen only where these do.
+        """The views (V, side, side, 3), see `make_views`; `specimen`: where it is known already. `preprocessing`:
+        another than the viewer's own, which needs the specimen only where that does.
         """
-        return make_views(rgb, specimen or self.specimen(rgb), more or self.preprocessing)
+        return make_views(rgb, specimen or self.specimen(rgb), preprocessing or self.preprocessing)
 
 
 def viewer_of(preprocessing: Preprocessing, *, threads: int | None = None) -> Viewer:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock, local
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from handlens.evidence import BadEvidenceError, Evidence
 from handlens.fusion import fuse
 from handlens.identifier import Identifier, Look
 from handlens.model import Scores
-from handlens.photo import Crop, PhotoError, PhotoSource
+from handlens.photo import PhotoError, PhotoSource
 from handlens.specimen import Specimen
 from handlens.viewer import Viewer
 from handlens.views import Preprocessing
@@ -121,17 +121,9 @@ class _Watched(Identifier):
     def viewer(self) -> Viewer:
         return _WatchedViewer(super().viewer, self._asking.seen)
 
-    def look(
-        self,
-        photo: PhotoSource,
-        *,
-        crop: Crop | None = None,
-        rotate: int = 0,
-        name: str | None = None,
-        thorough: bool = False,
-    ) -> Look:
+    def look(self, photo: PhotoSource, **asked: Any) -> Look:
         with self._decoding:
-            return super().look(photo, crop=crop, rotate=rotate, name=name, thorough=thorough)
+            return super().look(photo, **asked)
 
     def score(self, views: NDArray[np.uint8]) -> Scores:
         with self._scoring:
@@ -150,9 +142,12 @@ class _WatchedViewer(Viewer):
         return self._viewer.specimen(rgb)
 
     def views(
-        self, rgb: NDArray[np.uint8], specimen: Specimen | None = None, *, more: Preprocessing | None = None
+        self,
+        rgb: NDArray[np.uint8],
+        specimen: Specimen | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> NDArray[np.uint8]:
-        views = self._viewer.views(rgb, specimen, more=more)
+        views = self._viewer.views(rgb, specimen, preprocessing)
         if self._seen.wants_thumbnail and not self._seen.thumbnail:
             self._seen.thumbnail = _thumbnail(rgb)
         return views

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from handlens._version import __version__
+from handlens.bundle import REFERENCES_FILE
 from handlens.dataset.files import write_atomically
 from handlens.evaluation.answers import WIDER_COVERAGE, calibrate, decisions, sets
 from handlens.evaluation.calibration import fit_temperature
@@ -46,7 +47,7 @@ from handlens.evaluation.unknowns import Shown, Unknowns, far_samples, judge_unk
 from handlens.identifier import ORIGIN_TEN
 from handlens.minerals import KnowledgeBase
 from handlens.open_set import OpenSet
-from handlens.references import REFERENCES_FILE, References
+from handlens.references import References
 from handlens.training.features import Features
 from handlens.training.fitting.loop import HISTORY
 from handlens.training.fitting.settings import FitSettings

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import brier_score_loss
 
 __all__ = [
     "Metrics",
@@ -84,8 +85,8 @@ def brier_score(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> 
 
     Source: G. W. Brier, "Verification of Forecasts Expressed in Terms of Probability" (Monthly Weather Review, 1950).
     """
-    picked = probabilities[np.arange(len(truth)), truth]
-    return float(np.mean((probabilities**2).sum(axis=1) - 2 * picked + 1))
+    labels = np.arange(probabilities.shape[1])
+    return float(brier_score_loss(truth, probabilities, labels=labels, scale_by_half=False))
 
 
 def balanced_accuracy(predicted: NDArray[np.intp], truth: NDArray[np.intp]) -> float:

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from handlens.bundle import CARD, FORMAT, GRAPH, MANIFEST, open_bundle
+from handlens.bundle import CARD, FORMAT, GRAPH, MANIFEST, REFERENCES_FILE, open_bundle
 from handlens.errors import UsageError
 from handlens.evaluation.answers import COVERAGE, AnswerSettings
 from handlens.evaluation.evaluate import FOLDER, read_report
@@ -26,7 +26,6 @@ from handlens.model import Model
 from handlens.onnx_session import cpu_session
 from handlens.open_set import DIRECTIONS_FILE, SCALES_FILE
 from handlens.photo import PhotoError, read_photo
-from handlens.references import REFERENCES_FILE
 from handlens.selftest import drawn_picture
 from handlens.thorough import HEADS_FILE
 from handlens.training.card import model_card

@@ -99,7 +99,7 @@ def overlaps(photos: Sequence[MaskedPhoto], answers: Answers, mask_threshold: fl
         greys = teacher_mask(photos[place])
         teacher = greys >= MASK_THRESHOLD
         unsure = int(np.count_nonzero((greys >= _UNSURE[0]) & (greys <= _UNSURE[1])))
-        found = clean_mask(at_threshold(grid, mask_threshold)) >= MASK_THRESHOLD
+        found = clean_mask(at_threshold(grid, mask_threshold))[0] >= MASK_THRESHOLD
         either = max(1, int(np.count_nonzero(teacher | found)))
         both = int(np.count_nonzero(teacher & found))
         rows.append((both / either, found.mean(), teacher.mean(), unsure / max(1, int(np.count_nonzero(teacher)))))
