@@ -183,11 +183,11 @@ def test_the_photo_is_not_changed_and_may_be_read_only() -> None:
     np.testing.assert_array_equal(rgb, before)
 
 
-def test_needed_side_is_twice_the_finest_view() -> None:
-    assert Preprocessing(260, (PADDED, WHOLE, View("crop", 0.65))).needed_side == 800
-    assert Preprocessing(32, (PADDED,)).needed_side == 64
-    assert Preprocessing(2048, (View("crop", 0.01),)).needed_side == 409_600
-    assert Preprocessing(32, (PADDED, View("padded", region="specimen"))).needed_side == 128
+def test_needed_side_is_a_quarter_more_than_the_finest_view() -> None:
+    assert Preprocessing(260, (PADDED, WHOLE, View("crop", 0.65))).needed_side == 500
+    assert Preprocessing(32, (PADDED,)).needed_side == 40
+    assert Preprocessing(2048, (View("crop", 0.01),)).needed_side == 256_000
+    assert Preprocessing(32, (PADDED, View("padded", region="specimen"))).needed_side == 80
 
 
 @pytest.mark.parametrize("resampling", ["bicubic", "lanczos"])
@@ -310,7 +310,7 @@ def test_masked_views_of_real_photos(real_photos: Callable[[str, int], list[Path
 
 def test_needed_side_of_a_masked_view() -> None:
     assert MASKED.needed_side == 2048
-    assert Preprocessing(2048, (WHOLE,), mask="origin").needed_side == 4096
+    assert Preprocessing(2048, (WHOLE,), mask="origin").needed_side == 2560
 
 
 def test_without_opencv_there_is_no_masked_view() -> None:

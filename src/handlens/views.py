@@ -24,6 +24,8 @@ _LEAST_FRACTION: Final = 0.01
 _MASK_NEEDS: Final = 2048
 """The shorter side that the stage `prepare` reads a photo at for the origin's mask: edges depend on it."""
 _BOX_SHARE: Final = 0.5
+_SPARE: Final = 1.25
+"""So many times the pixels that are looked at: a phone's 12 megapixels are then decoded at a quarter."""
 _RESAMPLINGS: Final = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
@@ -85,12 +87,12 @@ class Preprocessing:
 
     @property
     def needed_side(self) -> int:
-        """Pixels that a photo's shorter side should keep when it is read at reduced scale: twice what is looked at.
+        """Pixels that a photo's shorter side should keep when it is read at reduced scale: more than are looked at.
 
         A specimen's box is counted on to have a good part of the frame; a smaller one is looked at less sharply.
         """
         shares = [view.fraction * (_BOX_SHARE if view.region == "specimen" else 1) for view in self.views]
-        needed = round(2 * self.side / min(shares))
+        needed = round(_SPARE * self.side / min(shares))
         return max(needed, _MASK_NEEDS) if self.mask == "origin" else needed
 
     @property

@@ -13,7 +13,7 @@ from handlens.onnx_wire import read_graph
 from handlens.training.classifier import multi_view_classifier
 from handlens.training.frozen import views_graph
 from handlens.training.head import LinearHead
-from handlens.training.vit import vit_backbone
+from handlens.training.vit import spread_order, vit_backbone
 from handlens.training.vit_graph import vit_features_graph, vit_rest_graph, vit_tokens_graph, vit_views_graph
 
 SIDE = 56
@@ -119,3 +119,65 @@ def test_the_two_halves_are_the_whole(weights: Arrays) -> None:
     np.testing.assert_allclose(rest, whole, atol=1e-5)
     with pytest.raises(ValueError, match="after block 3"):
         vit_rest_graph(weights, side=SIDE, blocks=(2, 5))
+
+
+def test_with_fewer_patches_it_is_the_keras_network_with_as_many(
+    net: keras.Model, weights: Arrays, photos: NDArray[np.uint8]
+) -> None:
+    fewer = vit_backbone(side=SIDE, blocks=BLOCKS, patches=7)
+    fewer.set_weights(net.get_weights())
+    graph = vit_features_graph(weights, side=SIDE, blocks=BLOCKS, patches=7, int8=False)
+    found = cpu_session(graph).run(["features"], {"photo": photos})[0]
+    np.testing.assert_allclose(found, np.asarray(fewer(photos, training=False)), atol=2e-3)
+    others = np.abs(found - np.asarray(net(photos, training=False)))
+    assert others[:, :384].max() < 2e-3, "the first blocks see all patches"
+    assert others[:, 384:768].max() > 0.1
+    assert others[:, 1152:1536].max() > 0.1
+
+
+def test_patches_of_the_specimen_are_looked_at(weights: Arrays) -> None:
+    rng = np.random.default_rng(5)
+    tokens = rng.normal(size=(1, 17, 384)).astype(np.float32)
+    inside = np.full((1, 2, 16), 1 / 16, np.float32)
+    inside[0, 1] = np.repeat([0.123, 0.002], 8)  # the upper half of the picture
+    rest = cpu_session(vit_rest_graph(weights, side=SIDE, blocks=(5,), patches=8))
+    found = rest.run(None, {"block_tokens": tokens, "inside": inside})[0]
+    tokens[0, 1 + 8 :] = 0
+    np.testing.assert_array_equal(rest.run(None, {"block_tokens": tokens, "inside": inside})[0], found)
+    tokens[0, 1 + 7] = 0
+    assert not np.allclose(rest.run(None, {"block_tokens": tokens, "inside": inside})[0], found, atol=0.01)
+
+
+def test_patches_that_are_alike_are_taken_evenly() -> None:
+    order = spread_order(4).reshape(4, 4)
+    highest = order >= np.sort(order.ravel())[-8]
+    assert (highest.sum(axis=0) == 2).all()
+    assert (highest.sum(axis=1) == 2).all()
+    uneven = spread_order(20)
+    assert len(set(uneven.tolist())) == 400
+    assert 0 < uneven.min() < uneven.max() == 1
+
+
+def test_the_two_halves_are_the_whole_with_fewer_patches(weights: Arrays, photos: NDArray[np.uint8]) -> None:
+    whole = cpu_session(vit_features_graph(weights, side=SIDE, blocks=BLOCKS, patches=9))
+    first = cpu_session(vit_tokens_graph(weights, side=SIDE))
+    rest = cpu_session(vit_rest_graph(weights, side=SIDE, blocks=BLOCKS, patches=9))
+    for photo in photos:
+        tokens, inside = first.run(["block_tokens", "inside"], {"photo": photo[np.newaxis]})
+        found = rest.run(None, {"block_tokens": tokens, "inside": inside})[0]
+        np.testing.assert_allclose(found, whole.run(None, {"photo": photo[np.newaxis]})[0], atol=1e-5)
+
+
+def test_the_bundles_graph_has_as_many_patches_as_the_network(weights: Arrays, photos: NDArray[np.uint8]) -> None:
+    fewer = vit_backbone(side=SIDE, patches=7)
+    rng = np.random.default_rng(4)
+    for layer in fewer.layers:
+        for weight in layer.weights:
+            weight.assign(rng.normal(size=weight.shape) * 0.05 + (weight.name == "gamma"))
+    head = LinearHead(("a", "b"), (rng.normal(size=(4608, 2)) / 50).astype(np.float32), np.zeros(2, np.float32))
+    whole = multi_view_classifier(fewer, 1, head)
+    graph = views_graph(whole)
+    assert graph is not None
+    found = cpu_session(graph).run(["embedding"], {"views": photos[:, np.newaxis]})[0]
+    wanted = np.asarray(whole(photos[:, np.newaxis], training=False)["embedding"])
+    assert (found * wanted).sum(axis=1).min() > 0.99

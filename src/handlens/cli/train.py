@@ -12,7 +12,7 @@ from handlens.errors import UsageError
 
 __all__ = ["add_arguments", "add_fit_arguments", "fit_settings", "run"]
 
-_HEAD_ONLY: Final = ("strength", "balance", "nuisance", "mirror", "look", "thorough")
+_HEAD_ONLY: Final = ("strength", "balance", "nuisance", "mirror", "look", "patches", "thorough")
 _TUNED: Final = ("epochs", "batch", "rate", "label_smoothing", "seed", "unfrozen")
 """What tuning can be told of the options of training by gradient descent."""
 _FIT_ONLY: Final = (
@@ -77,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--look",
         choices=("frame", "box", "specimen", "both"),
         help="at the whole photo (default), the specimen with its background greyed, that and its middle, or all",
+    )
+    head.add_argument(
+        "--patches",
+        type=int,
+        metavar="N",
+        help="of a view that vits14 looks at: those with most of the specimen (default: all)",
     )
     head.add_argument(
         "--thorough",
@@ -159,6 +165,7 @@ def run(options: argparse.Namespace) -> int:
             mirror=options.mirror is not False and method != "tune",
             look=options.look or "frame",
             side=options.side or 0,
+            patches=options.patches or 0,
             head=HeadSettings(**given_head),
             tune=_tune_settings(options) if method == "tune" else None,
             thorough=bool(options.thorough),

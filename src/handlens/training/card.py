@@ -11,7 +11,7 @@ from handlens.training.lite import LITE_FAMILY
 from handlens.training.networks import network
 from handlens.training.run import Run
 from handlens.training.tuning.settings import TuneSettings
-from handlens.training.vit import DEPTH, VITS
+from handlens.training.vit import DEPTH, PATCH, VITS
 from handlens.views import View
 
 __all__ = ["model_card"]
@@ -82,13 +82,14 @@ def _making(run: Run) -> str:
         f"Left out are {head.nuisance} directions in which the photos of one label differ most from photographer to "
         "photographer (nuisance attribute projection). "
     )
+    patches = f"Of a view it looks at {settings.patches} patches of {PATCH} px, those that show most of the specimen. "
     mirrored = "Mirrored copies are trained on as well. " if settings.mirror else ""
     more = ", ".join(_view(view) for view in settings.more_views)
     thorough = f"A thorough look (`--thorough`) adds {more}, with a head of its own, and averages the logits. "
     return (
         f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
         f"{settings.preprocessing.side} px, through {_VIT.format(frozen) if vit else _LITE.format(settings.network)}. "
-        f"{tuned}A linear head "
+        f"{patches if settings.patches else ''}{tuned}A linear head "
         "reads the features of all views side by side: multinomial logistic regression on standardised features, "
         f"C = {settings.head.strength:g}, photos weighted by the inverse frequency of their label to the power "
         f"{settings.head.balance:g}. {left_out if head.nuisance else ''}{mirrored}{thorough if more else ''}"

@@ -32,12 +32,13 @@ class FeatureSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FrozenSource:
-    """A pretrained network as it is; features are kept below `folder`."""
+    """A pretrained network as it is, see `frozen_network`; features are kept below `folder`."""
 
     name: str
     side: int
     preprocessing: Preprocessing
     folder: Path
+    patches: int = 0
     quiet: bool = False
 
     def features(self, samples: Sequence[Sample], *, mirrored: bool = False, alike: bool = False) -> Features:
@@ -59,8 +60,8 @@ class FrozenSource:
     @property
     def backbone(self) -> Backbone:
         """What `extract` runs."""
-        return backbone_of(self.name, self.side)
+        return backbone_of(self.name, self.side, self.patches)
 
     def network(self) -> keras.Model:
         """With its pretrained weights."""
-        return frozen_network(self.name, self.side)
+        return frozen_network(self.name, self.side, self.patches)

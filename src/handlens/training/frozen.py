@@ -12,13 +12,23 @@ from numpy.typing import NDArray
 from handlens.errors import UsageError
 from handlens.training.features import Backbone
 from handlens.training.lite import LITE_FAMILY, lite_backbone
-from handlens.training.vit import FEATURE_BLOCKS, PATCH, VIT_SIDE, VITS, vit_backbone
+from handlens.training.vit import DEPTH, FEATURE_BLOCKS, PATCH, VIT_SIDE, VITS, vit_backbone
 from handlens.training.weights import load_weights, weights_digest
 
-__all__ = ["FROZEN", "backbone_of", "check_side", "frozen_network", "frozen_side", "views_graph", "weights_of"]
+__all__ = [
+    "FROZEN",
+    "backbone_of",
+    "check_patches",
+    "check_side",
+    "frozen_network",
+    "frozen_side",
+    "views_graph",
+    "weights_of",
+]
 
 FROZEN: Final = (*LITE_FAMILY, *VITS)
 """Their names."""
+_LEAST_PATCHES: Final = 8
 
 
 def frozen_side(network: str) -> int:
@@ -34,23 +44,35 @@ def check_side(network: str, side: int) -> None:
         raise UsageError(f"side is {side}: for {network} it must be {of}from {least} to {most}")
 
 
-def frozen_network(network: str, side: int | None = None) -> keras.Model:
-    """It with its pretrained weights, uint8 (N, side, side, 3) → features (N, D). Raises MissingWeightsError."""
+def check_patches(network: str, side: int, patches: int) -> None:
+    """Raises UsageError for a number of patches that the network cannot look at in a view of `side` pixels."""
+    if network not in VITS:
+        raise UsageError(f"{network} has no patches to choose from: {', '.join(VITS)} has")
+    if not _LEAST_PATCHES <= patches <= (side // PATCH) ** 2:
+        raise UsageError(f"patches is {patches}: it must be from {_LEAST_PATCHES} to {(side // PATCH) ** 2}")
+
+
+def frozen_network(network: str, side: int | None = None, patches: int = 0) -> keras.Model:
+    """It with its pretrained weights, uint8 (N, side, side, 3) → features (N, D). Raises MissingWeightsError.
+
+    `patches`: of a transformer, see `vit_backbone`.
+    """
     side = side or frozen_side(network)
-    net = vit_backbone(side=side) if network in VITS else lite_backbone(network, side=side)
+    net = vit_backbone(side=side, patches=patches) if network in VITS else lite_backbone(network, side=side)
     load_weights(net, network)
     return net
 
 
-def backbone_of(network: str, side: int | None = None) -> Backbone:
+def backbone_of(network: str, side: int | None = None, patches: int = 0) -> Backbone:
     """It as what `extract` runs: a transformer in whole numbers, as the bundle will have it, so that a head is fitted
     and judged on the features that it will meet.
     """
-    graph = partial(_graph, network, side or frozen_side(network))
+    graph = partial(_graph, network, side or frozen_side(network), patches)
     if network not in VITS:
         return Backbone(f"{network}:{weights_digest(network)}", graph)
     # What is between its matrices has one scale for all that runs together.
-    return Backbone(f"{network}:{weights_digest(network)}:int8-4:alone", graph, batch=1)
+    of_all = f":{patches}-patches" if patches else ""
+    return Backbone(f"{network}:{weights_digest(network)}:int8-4:alone{of_all}", graph, batch=1)
 
 
 def views_graph(net: keras.Model) -> bytes | None:
@@ -65,7 +87,9 @@ def views_graph(net: keras.Model) -> bytes | None:
         return None
     _, views, side, _, _ = net.input_shape
     matrix, bias = net.get_layer("logits").get_weights()
-    return vit_views_graph(weights_of(backbone), (matrix, bias), side=side, views=views, blocks=FEATURE_BLOCKS)
+    patches = backbone.get_layer(f"block{DEPTH - 1:02d}_norm1").input.shape[1] - 1
+    head = (matrix, bias)
+    return vit_views_graph(weights_of(backbone), head, side=side, views=views, blocks=FEATURE_BLOCKS, patches=patches)
 
 
 def weights_of(net: keras.Model) -> dict[str, NDArray[np.float32]]:
@@ -74,12 +98,12 @@ def weights_of(net: keras.Model) -> dict[str, NDArray[np.float32]]:
 
 
 @cache
-def _graph(network: str, side: int) -> bytes:
+def _graph(network: str, side: int, patches: int) -> bytes:
     """Its ONNX file; making it takes longer than the features of many photos."""
     from handlens.training.classifier import as_onnx
     from handlens.training.vit_graph import vit_features_graph
 
-    net = frozen_network(network, side)
+    net = frozen_network(network, side, patches)
     if network in VITS:
-        return vit_features_graph(weights_of(net), side=side, blocks=FEATURE_BLOCKS)
+        return vit_features_graph(weights_of(net), side=side, blocks=FEATURE_BLOCKS, patches=patches)
     return as_onnx(net)

@@ -24,7 +24,7 @@ from handlens._version import __version__
 from handlens.errors import HandlensError, UsageError
 from handlens.training.feature_source import FeatureSource, FrozenSource
 from handlens.training.fitting.settings import FitSettings
-from handlens.training.frozen import check_side, frozen_side
+from handlens.training.frozen import check_patches, check_side, frozen_side
 from handlens.training.head import HeadSettings, LinearHead, fit_head
 from handlens.training.samples import BadSamplesError, Sample, digest, read_samples, with_split
 from handlens.training.tuning.settings import TuneSettings
@@ -72,9 +72,10 @@ class BadRunError(HandlensError):
 class TrainSettings:
     """`network`: a name of FROZEN. `keep_unusable`: train on photos marked unusable too (they are never judged).
     `mirror`: train on left-right mirrored photos as well. `look`: which views, a key of LOOKS. `side`: their pixels, 0
-    for the network's own. `tune`: how to train its last blocks first, None to leave it as it is. `thorough`: also fit
-    heads for more views, which a bundle looks at when it is asked to (`handlens.thorough`). Raises UsageError for a
-    side that it cannot look at, for what cannot be tuned, and for a look without more views.
+    for the network's own. `patches`: how many of a view a transformer looks at, 0 for all. `tune`: how to train its
+    last blocks first, None to leave it as it is. `thorough`: also fit heads for more views, which a bundle looks at
+    when it is asked to (`handlens.thorough`). Raises UsageError for a side or patches that it cannot look at, for what
+    cannot be tuned, and for a look without more views.
     """
 
     network: str = "lite2"
@@ -82,6 +83,7 @@ class TrainSettings:
     mirror: bool = True
     look: Look = "frame"
     side: int = 0
+    patches: int = 0
     head: HeadSettings = field(default_factory=HeadSettings)
     tune: TuneSettings | None = None
     thorough: bool = False
@@ -98,6 +100,8 @@ class TrainSettings:
                 raise UsageError("tuning sees mirrored parts of photos anyway: train it without mirrored copies")
         if self.side:
             check_side(self.network, self.side)
+        if self.patches:
+            check_patches(self.network, self.preprocessing.side, self.patches)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -189,9 +193,12 @@ def feature_source(
 ) -> FeatureSource:
     """Where the features of `samples` come from before anything is tuned; they are kept below the run's `folder`."""
     if settings.tune is not None:
-        listed = tuple(samples)
-        return TunedSource(settings.network, settings.preprocessing, folder, settings.tune, listed, quiet=quiet)
-    return FrozenSource(settings.network, settings.preprocessing.side, settings.preprocessing, folder, quiet)
+        listed, patches = tuple(samples), settings.patches
+        return TunedSource(
+            settings.network, settings.preprocessing, folder, settings.tune, listed, patches, quiet=quiet
+        )
+    side = settings.preprocessing.side
+    return FrozenSource(settings.network, side, settings.preprocessing, folder, settings.patches, quiet)
 
 
 def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = False) -> Run:

@@ -16,7 +16,17 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-__all__ = ["DEPTH", "FEATURE_BLOCKS", "VITS", "VIT_SIDE", "Tokens", "resized_positions", "vit_backbone", "vit_block"]
+__all__ = [
+    "DEPTH",
+    "FEATURE_BLOCKS",
+    "VITS",
+    "VIT_SIDE",
+    "Tokens",
+    "resized_positions",
+    "spread_order",
+    "vit_backbone",
+    "vit_block",
+]
 
 VITS: Final = ("vits14",)
 """Their names."""
@@ -39,6 +49,12 @@ NEAR: Final = 2.5
 """A pixel is background where no channel is further from that grey."""
 INSIDE_FLOOR: Final = 1e-3
 """The weight of a patch of nothing but background, beside 1 of one without: a view may have no other."""
+CHOICE: Final = 3
+"""The block behind which patches are left out: the first ones need the neighbours of each."""
+ENOUGH: Final = 0.5
+"""A patch with so much of the specimen, beside the one with most, is as good as any where not all are looked at."""
+SPREAD: Final = 0.3
+"""And this is what the place in `spread_order` counts beside it."""
 _OFFSET: Final = 0.1
 _CUBIC: Final = -0.75
 
@@ -62,15 +78,24 @@ class Tokens(layers.Layer):
 
 
 def vit_backbone(
-    *, side: int = VIT_SIDE, blocks: Sequence[int] = FEATURE_BLOCKS, tokens: bool = False, name: str = "vits14"
+    *,
+    side: int = VIT_SIDE,
+    blocks: Sequence[int] = FEATURE_BLOCKS,
+    patches: int = 0,
+    tokens: bool = False,
+    name: str = "vits14",
 ) -> keras.Model:
     """uint8 RGB (N, side, side, 3) → features float32 (N, 3 * 384 * len(blocks)).
 
     `side`: pixels, a multiple of 14. Of the output of each of `blocks`, normalised: the class token, the mean of the
     patches' tokens, and their mean inside the specimen: each weighs as much as it shows no pixel of the grey that views
-    have in place of the background. With `tokens` all tokens instead, (N, len(blocks), 1 + P, 384). Scaling of the
-    pixels is a layer of the network. Weights are random until loaded (`handlens.training.weights`). Raises ValueError
-    for another side and for a block that there is not.
+    have in place of the background. `patches`: only so many are looked at from the output of the block CHOICE on, 0 for
+    all: those that show most of the specimen (from half of a patch on it is enough), as evenly spread as can be. With
+    `tokens` all tokens instead, (N, len(blocks), 1 + P, 384), of all patches. Scaling of the pixels is a layer of the
+    network. Weights are random until loaded (`handlens.training.weights`). Raises ValueError for another side, for a
+    block that there is not, and for more patches than there are.
+
+    Leaving out patches: Y. Li et al., "Scaling Language-Image Pre-training via Masking" (CVPR 2023) do so in training.
     """
     if side % PATCH or side < PATCH:
         raise ValueError(f"a side of {side} pixels is no multiple of {PATCH}")
@@ -80,22 +105,26 @@ def vit_backbone(
     x = layers.Rescaling(list(PIXEL_SCALE), offset=list(PIXEL_OFFSET), name="normalise")(inputs)
     x = layers.Conv2D(WIDTH, PATCH, strides=PATCH, name="patches")(x)
     count = (side // PATCH) ** 2
+    if not 0 <= patches <= count or (patches and tokens):
+        raise ValueError(f"{patches} patches: there are {count}, and tokens are those of all")
     x = Tokens(name="tokens")(layers.Reshape((count, WIDTH), name="in_a_row")(x))
+    inside = _inside(inputs, side // PATCH)
     norm = layers.LayerNormalization(epsilon=EPSILON, name="norm")
     found = []
     for number in range(max(blocks) + 1):
         x = vit_block(x, 1 + count, f"block{number:02d}")
+        if number == CHOICE and 0 < patches < count:
+            places = _places(inside, side // PATCH, patches)
+            x = ops.concatenate([x[:, :1], ops.take_along_axis(x[:, 1:], places, axis=1)], axis=1)
+            inside, count = ops.take_along_axis(inside, places, axis=1), patches
+            inside = inside / ops.sum(inside, axis=1, keepdims=True)
         if number in blocks:
-            found.append(norm(x))
+            one = norm(x)
+            means = ops.mean(one[:, 1:], axis=1), ops.sum(one[:, 1:] * inside, axis=1)
+            found += [one] if tokens else [one[:, 0], *means]
     if tokens:
         return keras.Model(inputs, ops.stack(found, axis=1), name=name)
-    inside = _inside(inputs, side // PATCH)
-    pooled = [
-        part
-        for one in found
-        for part in (one[:, 0], ops.mean(one[:, 1:], axis=1), ops.sum(one[:, 1:] * inside, axis=1))
-    ]
-    return keras.Model(inputs, layers.Concatenate(name="features")(pooled), name=name)
+    return keras.Model(inputs, layers.Concatenate(name="features")(found), name=name)
 
 
 def _inside(pixels: keras.KerasTensor, grid: int) -> keras.KerasTensor:
@@ -105,6 +134,26 @@ def _inside(pixels: keras.KerasTensor, grid: int) -> keras.KerasTensor:
     weight = ops.reshape(share, (-1, grid * grid, 1)) + INSIDE_FLOOR
     out: keras.KerasTensor = weight / ops.sum(weight, axis=1, keepdims=True)
     return out
+
+
+def _places(inside: keras.KerasTensor, grid: int, patches: int) -> keras.KerasTensor:
+    """Which patches are looked at (N, `patches`, 1)."""
+    share = inside[:, :, 0] / ops.max(inside, axis=1)
+    score = ops.minimum(share, ENOUGH) + SPREAD * spread_order(grid)[np.newaxis]
+    out: keras.KerasTensor = ops.top_k(score, patches)[1][..., None]
+    return out
+
+
+def spread_order(grid: int) -> NDArray[np.float32]:
+    """Numbers above 0 up to 1, one a patch of a square of them (grid * grid,), no two alike: however many of the
+    highest are taken, they lie evenly over the square.
+
+    Source: the threshold matrix of ordered dither, B. Bayer, IEEE International Conference on Communications (1973).
+    """
+    places = np.zeros((1, 1), np.intp)
+    while len(places) < grid:
+        places = np.block([[4 * places, 4 * places + 2], [4 * places + 3, 4 * places + 1]])
+    return (1 - places[:grid, :grid].reshape(-1) / places.size).astype(np.float32)
 
 
 def vit_block(x: keras.KerasTensor, tokens: int, name: str) -> keras.KerasTensor:

@@ -22,6 +22,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from handlens.training.vit import (
     BACKGROUND,
+    CHOICE,
+    ENOUGH,
     EPSILON,
     HEADS,
     INSIDE_FLOOR,
@@ -29,8 +31,10 @@ from handlens.training.vit import (
     PATCH,
     PIXEL_OFFSET,
     PIXEL_SCALE,
+    SPREAD,
     WIDTH,
     resized_positions,
+    spread_order,
 )
 
 __all__ = ["TOKENS_BLOCK", "vit_features_graph", "vit_rest_graph", "vit_tokens_graph", "vit_views_graph"]
@@ -38,20 +42,24 @@ __all__ = ["TOKENS_BLOCK", "vit_features_graph", "vit_rest_graph", "vit_tokens_g
 _OPSET: Final = 20
 _IR: Final = 9
 _STEPS: Final = 127
-_PLAIN_BLOCKS: Final = 4
+_PLAIN_BLOCKS: Final = CHOICE + 1
 """So many blocks are not in whole numbers."""
 TOKENS_BLOCK: Final = _PLAIN_BLOCKS - 1
 """The block, counted from 0, after which `vit_tokens_graph` stops: the last that is not in whole numbers."""
+_TO_THE_END: Final = 2**31
 Weights = Mapping[str, NDArray[np.float32]]
 
 
-def vit_features_graph(weights: Weights, *, side: int, blocks: Sequence[int], int8: bool = True) -> bytes:
+def vit_features_graph(
+    weights: Weights, *, side: int, blocks: Sequence[int], patches: int = 0, int8: bool = True
+) -> bytes:
     """`photo` uint8 (N, side, side, 3) → `features` float32 (N, 3 * 384 * len(blocks)), those of `vit_backbone`.
 
-    `weights`: arrays named `<layer>/<variable>` as the Keras network has them. `int8=False`: in float32 throughout.
+    `weights`: arrays named `<layer>/<variable>` as the Keras network has them. `patches`: how many of them are looked
+    at, 0 for all. `int8=False`: in float32 throughout.
     """
-    graph = _Graph(weights, int8=int8)
-    features = graph.features(graph.node("Cast", ["photo"], to=TensorProto.FLOAT), side, tuple(blocks))
+    graph = _Graph(weights, side, patches, int8=int8)
+    features = graph.features(graph.node("Cast", ["photo"], to=TensorProto.FLOAT), tuple(blocks))
     graph.node("Identity", [features], output="features")
     width = 3 * WIDTH * len(blocks)
     return graph.bytes({"photo": ["N", side, side, 3]}, {"features": ["N", width]})
@@ -64,18 +72,19 @@ def vit_views_graph(
     side: int,
     views: int,
     blocks: Sequence[int],
+    patches: int = 0,
     int8: bool = True,
 ) -> bytes:
     """`views` uint8 (N, V, side, side, 3) → `logits` (N, labels) and `embedding` (N, D), as `multi_view_classifier`.
 
-    `head`: its matrix (V * D, labels) and bias (labels,).
+    `head`: its matrix (V * D, labels) and bias (labels,). `patches`: as in `vit_features_graph`.
     """
-    graph = _Graph(weights, int8=int8)
+    graph = _Graph(weights, side, patches, int8=int8)
     width = 3 * WIDTH * len(blocks)
     matrix, bias = head
     shape = graph.constant("each_view", np.array([-1, side, side, 3], np.int64))
     pixels = graph.node("Cast", [graph.node("Reshape", ["views", shape])], to=TensorProto.FLOAT)
-    features = graph.features(pixels, side, tuple(blocks))
+    features = graph.features(pixels, tuple(blocks))
     joined = graph.node("Reshape", [features, graph.constant("joined", np.array([-1, views * width], np.int64))])
     product = graph.node("MatMul", [joined, graph.constant("head", matrix)])
     graph.node("Add", [product, graph.constant("head_bias", bias)], output="logits")
@@ -89,38 +98,38 @@ def vit_tokens_graph(weights: Weights, *, side: int) -> bytes:
     """`photo` uint8 (N, side, side, 3) → `block_tokens` float32 (N, 1 + P, D), those after the block TOKENS_BLOCK, and
     `inside` (N, 2, P), the weights of the patches in the two means: what `vit_rest_graph` goes on from.
     """
-    graph = _Graph(weights, int8=True)
-    patches = (side // PATCH) ** 2
-    inside, tokens = graph.begun(graph.node("Cast", ["photo"], to=TensorProto.FLOAT), side)
+    graph = _Graph(weights, side, 0, int8=True)
+    inside, tokens = graph.begun(graph.node("Cast", ["photo"], to=TensorProto.FLOAT))
     for number in range(_PLAIN_BLOCKS):
         tokens = graph.block(tokens, number)
     graph.node("Identity", [tokens], output="block_tokens")
     graph.node("Identity", [inside], output="inside")
-    outputs: dict[str, list[Any]] = {"block_tokens": ["N", 1 + patches, WIDTH], "inside": ["N", 2, patches]}
-    return graph.bytes({"photo": ["N", side, side, 3]}, outputs)
+    return graph.bytes({"photo": ["N", side, side, 3]}, graph.between)
 
 
-def vit_rest_graph(weights: Weights, *, side: int, blocks: Sequence[int]) -> bytes:
+def vit_rest_graph(weights: Weights, *, side: int, blocks: Sequence[int], patches: int = 0) -> bytes:
     """`block_tokens` and `inside` of `vit_tokens_graph` → `features`, those of `vit_features_graph` in whole numbers.
 
-    Raises ValueError for a block of `blocks` before TOKENS_BLOCK.
+    `patches`: as in `vit_features_graph`. Raises ValueError for a block of `blocks` before TOKENS_BLOCK.
     """
     if min(blocks) < TOKENS_BLOCK:
         raise ValueError(f"blocks {tuple(blocks)}: the tokens are those after block {TOKENS_BLOCK}")
-    graph = _Graph(weights, int8=True)
-    patches = (side // PATCH) ** 2
-    parts = graph.parts("block_tokens", "inside", 1 + patches) if TOKENS_BLOCK in blocks else []
-    features = graph.rest("block_tokens", "inside", _PLAIN_BLOCKS, tuple(blocks), parts, count=1 + patches)
+    graph = _Graph(weights, side, patches, int8=True)
+    tokens, inside = graph.chosen("block_tokens", "inside")
+    parts = graph.parts(tokens, inside) if TOKENS_BLOCK in blocks else []
+    features = graph.rest(tokens, inside, _PLAIN_BLOCKS, tuple(blocks), parts)
     graph.node("Identity", [features], output="features")
-    inputs: dict[str, list[Any]] = {"block_tokens": ["N", 1 + patches, WIDTH], "inside": ["N", 2, patches]}
-    return graph.bytes(inputs, {"features": ["N", 3 * WIDTH * len(blocks)]}, TensorProto.FLOAT)
+    return graph.bytes(graph.between, {"features": ["N", 3 * WIDTH * len(blocks)]}, TensorProto.FLOAT)
 
 
 class _Graph:
     """Nodes and constants of one graph, in the order of their use, so that its bytes are always the same."""
 
-    def __init__(self, weights: Weights, *, int8: bool) -> None:
+    def __init__(self, weights: Weights, side: int, patches: int, *, int8: bool) -> None:
         self._weights = weights
+        self._grid = side // PATCH
+        self._all = self._grid**2
+        self._looked_at = patches or self._all
         self._int8 = int8
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
@@ -144,6 +153,11 @@ class _Graph:
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
 
+    @property
+    def between(self) -> dict[str, list[Any]]:
+        """What the first blocks leave to the others, with its shapes."""
+        return {"block_tokens": ["N", 1 + self._all, WIDTH], "inside": ["N", 2, self._all]}
+
     def node(self, operator: str, inputs: Sequence[str], *, output: str = "", **attributes: Any) -> str:
         """Adds a node with one output and gives the output's name."""
         name = f"{operator}{len(self._nodes)}"
@@ -165,24 +179,25 @@ class _Graph:
         axes = self.constant(f"axis {axis}", np.array([axis], np.int64))
         return self.node("ReduceMean", [x, axes], keepdims=int(keep))
 
-    def features(self, pixels: str, side: int, blocks: tuple[int, ...]) -> str:
+    def features(self, pixels: str, blocks: tuple[int, ...]) -> str:
         """Pixels float32 (N, side, side, 3) → (N, 3 * D * blocks)."""
-        inside, x = self.begun(pixels, side)
-        return self.rest(x, inside, 0, blocks, [], count=1 + (side // PATCH) ** 2)
+        inside, x = self.begun(pixels)
+        return self.rest(x, inside, 0, blocks, [])
 
-    def begun(self, pixels: str, side: int) -> tuple[str, str]:
+    def begun(self, pixels: str) -> tuple[str, str]:
         """Pixels (N, side, side, 3) → the weights of the patches, and the first tokens."""
-        grid = side // PATCH
         first = self.node("Transpose", [pixels], perm=[0, 3, 1, 2])
-        inside = self._inside(first, grid)
-        return inside, self._tokens(first, grid)
+        inside = self._inside(first)
+        return inside, self._tokens(first)
 
-    def rest(self, x: str, inside: str, start: int, blocks: tuple[int, ...], found: list[str], *, count: int) -> str:
+    def rest(self, x: str, inside: str, start: int, blocks: tuple[int, ...], found: list[str]) -> str:
         """Tokens before the block `start` → features; `found`: the parts of them that are there already."""
         for number in range(start, max(blocks) + 1):
             x = self.block(x, number)
+            if number == CHOICE:
+                x, inside = self.chosen(x, inside)
             if number in blocks:
-                found = found + self.parts(x, inside, count)
+                found = found + self.parts(x, inside)
         joined = self.node("Concat", found, axis=1)  # a class token, then two means, of each block
         return self.node("Reshape", [joined, self.constant("in_a_row", np.array([0, -1], np.int64))])
 
@@ -190,10 +205,10 @@ class _Graph:
         """The tokens after one more block."""
         return self._block(x, f"block{number:02d}", whole=number >= _PLAIN_BLOCKS)
 
-    def parts(self, x: str, inside: str, count: int) -> list[str]:
-        """What is read of a block's `count` tokens: the class token (N, 1, D) and two means of the others (N, 2, D)."""
+    def parts(self, x: str, inside: str) -> list[str]:
+        """What is read of a block's tokens: the class token (N, 1, D) and two means of the others (N, 2, D)."""
         normed = self._norm(x, "norm")
-        return [self._part(normed, 0, 1), self._part(normed, 1, count, inside)]
+        return [self._part(normed, 0, 1), self._part(normed, 1, _TO_THE_END, inside)]
 
     def _part(self, normed: str, start: int, end: int, inside: str = "") -> str:
         """Tokens from `start` to `end` (N, n, D), or with `inside` two means of them (N, 2, D): all, and inside."""
@@ -203,20 +218,45 @@ class _Graph:
             return part
         return self.node("MatMul", [inside, part])
 
-    def _inside(self, first: str, grid: int) -> str:
+    def _inside(self, first: str) -> str:
         """Weights (N, 2, P) of the patches: all alike, and by how much of each is no background; both sum to 1."""
         away = self.node("Abs", [self.node("Sub", [first, self.number(BACKGROUND)])])
         most = self.node("ReduceMax", [away, self.constant("axis 1", np.array([1], np.int64))], keepdims=1)
         seen = self.node("Cast", [self.node("Greater", [most, self.number(NEAR)])], to=TensorProto.FLOAT)
         share = self.node("AveragePool", [seen], kernel_shape=[PATCH, PATCH], strides=[PATCH, PATCH])
-        flat = self.node("Reshape", [share, self.constant("patches", np.array([0, 1, grid * grid], np.int64))])
+        flat = self.node("Reshape", [share, self.constant("patches", np.array([0, 1, self._all], np.int64))])
         weight = self.node("Add", [flat, self.number(INSIDE_FLOOR)])
-        total = self.node("ReduceSum", [weight, self.constant("axis 2", np.array([2], np.int64))], keepdims=1)
-        inside = self.node("Div", [weight, total])
-        alike = self.node("Add", [self.node("Mul", [flat, self.number(0)]), self.number(1 / grid**2)])
+        inside = self._in_one(weight)
+        alike = self.node("Add", [self.node("Mul", [flat, self.number(0)]), self.number(1 / self._all)])
         return self.node("Concat", [alike, inside], axis=1)
 
-    def _tokens(self, first: str, grid: int) -> str:
+    def _in_one(self, weight: str) -> str:
+        """Weights of patches (N, n, P) as shares of their sum."""
+        total = self.node("ReduceSum", [weight, self.constant("axis 2", np.array([2], np.int64))], keepdims=1)
+        return self.node("Div", [weight, total])
+
+    def chosen(self, x: str, inside: str) -> tuple[str, str]:
+        """Of tokens (N, 1 + P, D) and weights (N, 2, P) those of the patches that are looked at from here on."""
+        if self._looked_at == self._all:
+            return x, inside
+        second = self.node("Gather", [inside, self.constant("second", np.array([1], np.int64))], axis=1)
+        weight = self.node("Reshape", [second, self.constant("in_one_row", np.array([0, self._all], np.int64))])
+        most = self.node("ReduceMax", [weight, self.constant("axis 1", np.array([1], np.int64))], keepdims=1)
+        enough = self.node("Min", [self.node("Div", [weight, most]), self.number(ENOUGH)])
+        score = self.node("Add", [enough, self.constant("spread", SPREAD * spread_order(self._grid)[np.newaxis])])
+        count = self.constant("looked_at", np.array([self._looked_at], np.int64))
+        number = len(self._nodes)
+        found = [f"{part}{number}" for part in ("highest", "places")]
+        self._nodes.append(helper.make_node("TopK", [score, count], found, name=f"TopK{number}", axis=1))
+        last = self.constant("last", np.array([-1], np.int64))
+        places = self.node("Unsqueeze", [found[1], last])
+        some = self.node("GatherND", [self._part(x, 1, _TO_THE_END), places], batch_dims=1)
+        by_patch = self.node("Transpose", [inside], perm=[0, 2, 1])
+        kept = self.node("Transpose", [self.node("GatherND", [by_patch, places], batch_dims=1)], perm=[0, 2, 1])
+        tokens = self.node("Concat", [self._part(x, 0, 1), some], axis=1)
+        return tokens, self._in_one(kept)
+
+    def _tokens(self, first: str) -> str:
         """Pixels (N, 3, side, side) → tokens (N, 1 + P, D); scaling of the pixels is in the first matrix."""
         kernel, bias = self._weights["patches/kernel"], self._weights["patches/bias"]
         scale = np.array(PIXEL_SCALE, np.float64)
@@ -225,9 +265,9 @@ class _Graph:
         moved = (bias + np.einsum("ijcd,c->d", kernel.astype(np.float64), offset)).astype(np.float32)
         kept = [self.constant("patches/kernel", scaled), self.constant("patches/bias", moved)]
         x = self.node("Conv", [first, *kept], kernel_shape=[PATCH, PATCH], strides=[PATCH, PATCH])
-        x = self.node("Reshape", [x, self.constant("tokens", np.array([0, WIDTH, grid * grid], np.int64))])
+        x = self.node("Reshape", [x, self.constant("tokens", np.array([0, WIDTH, self._all], np.int64))])
         x = self.node("Transpose", [x], perm=[0, 2, 1])
-        positions = resized_positions(self._weights["tokens/positions"], grid)
+        positions = resized_positions(self._weights["tokens/positions"], self._grid)
         x = self.node("Add", [x, self.constant("positions", positions[:, 1:])])
         class_token = self.constant("class_token", self._weights["tokens/class_token"] + positions[:, :1])
         one = self._slice_first(x)

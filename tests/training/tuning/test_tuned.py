@@ -23,7 +23,8 @@ from handlens.training.tuning.tuned import TunedSource
 from handlens.training.vit import BACKGROUND
 from training.drawn_set import draw_set
 
-FLAGS = ("--network", "vits14", "--method", "tune", "--look", "box", "--nuisance", "2", "--side", "56")
+VIEW = ("--look", "box", "--side", "56", "--patches", "9")
+FLAGS = ("--network", "vits14", "--method", "tune", "--nuisance", "2", *VIEW)
 SHORT = ("--epochs", "2", "--batch", "8", "--unfrozen", "1", "--rate", "3e-4")
 
 
@@ -52,6 +53,7 @@ def test_the_run_remembers_how_it_was_made(run: Run) -> None:
     settings = settings_of(run)
     assert settings.tune == TuneSettings(epochs=2, batch=8, unfrozen=1, rate=3e-4)
     assert settings.mirror is False
+    assert settings.patches == 9
 
 
 def test_the_bundle_answers_with_the_features_of_the_tuned_network(run: Run, folder: Path) -> None:
@@ -88,6 +90,7 @@ def test_the_card_says_what_was_trained(folder: Path) -> None:
     card = open_bundle(folder / "bundle").card
     assert "the weights of its first 11 blocks frozen" in card
     assert "Its last 1 blocks were trained" in card
+    assert "it looks at 9 patches of 14 px" in card
     assert "rate 0.0003" in card
 
 
@@ -169,3 +172,11 @@ def test_what_cannot_be_tuned() -> None:
         TrainSettings(network="vits14", mirror=False, tune=tune)
     with pytest.raises(UsageError, match="mirrored"):
         TrainSettings(network="vits14", look="box", tune=tune)
+
+
+@pytest.mark.parametrize(
+    ("network", "patches", "why"), [("vits14", 257, "8 to 256"), ("vits14", 7, "8"), ("lite2", 9, "lite2")]
+)
+def test_patches_that_there_are_not(network: str, patches: int, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        TrainSettings(network=network, patches=patches)

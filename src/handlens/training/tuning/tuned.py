@@ -43,7 +43,8 @@ __all__ = ["TunedSource"]
 @dataclass(frozen=True)
 class TunedSource:
     """`listed`: the photos that tokens are kept of; what is asked of some of them is found among those. `weights`:
-    those that were trained, by `<layer>/<variable>`; none: the pretrained network.
+    those that were trained, by `<layer>/<variable>`; none: the pretrained network. `patches`: how many of a view are
+    looked at, 0 for all; training draws from all of them.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TunedSource:
     folder: Path
     settings: TuneSettings
     listed: tuple[Sample, ...]
+    patches: int = 0
     weights: tuple[tuple[str, NDArray[np.float32]], ...] = ()
     quiet: bool = False
 
@@ -104,7 +106,7 @@ class TunedSource:
 
     def network(self) -> keras.Model:
         """With the trained weights."""
-        net = frozen_network(self.name, self.preprocessing.side)
+        net = frozen_network(self.name, self.preprocessing.side, self.patches)
         for layer in net.layers:
             for weight in layer.weights:
                 if (value := dict(self.weights).get(f"{layer.name}/{weight.name}")) is not None:
@@ -138,7 +140,8 @@ class TunedSource:
         )
 
     def _computed(self, tokens: Tokens) -> NDArray[np.float32]:
-        graph = vit_rest_graph(self._all_weights, side=self.preprocessing.side, blocks=FEATURE_BLOCKS)
+        side, patches = self.preprocessing.side, self.patches
+        graph = vit_rest_graph(self._all_weights, side=side, blocks=FEATURE_BLOCKS, patches=patches)
         # A photo at a time, as its numbers in 8 bits have one scale for all that runs together.
         session = cpu_session(graph, 1)
         width = int(session.get_outputs()[0].shape[-1])
@@ -164,6 +167,7 @@ class TunedSource:
         for name, value in self.weights:
             state.update(name.encode())
             state.update(value.tobytes())
+        state.update(f"{self.patches} patches".encode() if self.patches else b"")
         return state.hexdigest()
 
 
