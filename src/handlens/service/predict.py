@@ -5,12 +5,13 @@ JSON `{"image_base64": "..."}` → `{"La categoria es": "Quartz"}`, always one o
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import re
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 
+import pybase64
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
@@ -74,7 +75,9 @@ def _category(identifier: Identifier, body: bytes) -> str:
 def _decoded(text: str) -> bytes:
     if prefix := _DATA_URI.match(text):
         text = text[prefix.end() :]
+    with contextlib.suppress(ValueError):
+        return pybase64.b64decode(text, validate=True)
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return pybase64.b64decode("".join(text.split()), validate=True)  # in lines, as some encoders write it
     except ValueError:
         raise BadBase64Error("image_base64 is not valid base64.") from None
