@@ -13,7 +13,7 @@ from handlens.errors import UsageError
 from handlens.training.features import Backbone
 from handlens.training.lite import LITE_FAMILY, lite_backbone
 from handlens.training.vit import DEPTH, FEATURE_BLOCKS, PATCH, VIT_SIDE, VITS, vit_backbone
-from handlens.training.weights import load_weights, weights_digest
+from handlens.training.weights import kept_ranges, load_weights, weights_digest
 
 __all__ = [
     "FROZEN",
@@ -72,7 +72,7 @@ def backbone_of(network: str, side: int | None = None, patches: int = 0) -> Back
         return Backbone(f"{network}:{weights_digest(network)}", graph)
     # What is between its matrices has one scale for all that runs together.
     of_all = f":{patches}-patches" if patches else ""
-    return Backbone(f"{network}:{weights_digest(network)}:int8-4:alone{of_all}", graph, batch=1)
+    return Backbone(f"{network}:{weights_digest(network)}:int8-smooth:alone{of_all}", graph, batch=1)
 
 
 def views_graph(net: keras.Model) -> bytes | None:
@@ -88,8 +88,15 @@ def views_graph(net: keras.Model) -> bytes | None:
     _, views, side, _, _ = net.input_shape
     matrix, bias = net.get_layer("logits").get_weights()
     patches = backbone.get_layer(f"block{DEPTH - 1:02d}_norm1").input.shape[1] - 1
-    head = (matrix, bias)
-    return vit_views_graph(weights_of(backbone), head, side=side, views=views, blocks=FEATURE_BLOCKS, patches=patches)
+    return vit_views_graph(
+        weights_of(backbone),
+        (matrix, bias),
+        side=side,
+        views=views,
+        blocks=FEATURE_BLOCKS,
+        patches=patches,
+        ranges=kept_ranges(backbone.name),
+    )
 
 
 def weights_of(net: keras.Model) -> dict[str, NDArray[np.float32]]:
@@ -105,5 +112,6 @@ def _graph(network: str, side: int, patches: int) -> bytes:
 
     net = frozen_network(network, side, patches)
     if network in VITS:
-        return vit_features_graph(weights_of(net), side=side, blocks=FEATURE_BLOCKS, patches=patches)
+        weights, ranges = weights_of(net), kept_ranges(network)
+        return vit_features_graph(weights, side=side, blocks=FEATURE_BLOCKS, patches=patches, ranges=ranges)
     return as_onnx(net)

