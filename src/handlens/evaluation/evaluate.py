@@ -134,7 +134,7 @@ def evaluate(
         report["thorough"] = look.numbers()
         files |= look.files()
     if set(ORIGIN_TEN) < set(strangers.labels):
-        for name in [name for name in found if name.startswith(basis)]:
+        for name in [name for name in found if name.startswith("all labels")]:
             among = _described(restricted(found[name], ORIGIN_TEN), data, minerals)
             report["protocols"][name.replace("all labels", "ten labels among all")] = among
     if isinstance(data, FrozenData):
