@@ -25,9 +25,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Identifier:
 
 
 def patch(left: int, top: int, colour: str = "almandine") -> NDArray[np.uint8]:
-    """A white square of 100 pixels with a patch of 20 by 20."""
-    rgb = solid(COLOURS["quartz"], 100, 100)
-    rgb[top : top + 20, left : left + 20] = COLOURS[colour]
+    """A white square with a patch of a fifth of its side, at so many per cent of it from the left and from the top.
+
+    So small a square is not reduced when it is read.
+    """
+    rgb = solid(COLOURS["quartz"], 70, 70)
+    across, down = 7 * left // 10, 7 * top // 10
+    rgb[down : down + 14, across : across + 14] = COLOURS[colour]
     return rgb
 
 
@@ -36,10 +40,9 @@ def test_the_patch_is_what_speaks_for_its_colour(whole: Identifier, left: int, t
     found = explain(whole, patch(left, top), label="almandine")
     assert found.label == "almandine"
     assert found.heat.shape == (10, 10)
-    row, column = np.unravel_index(found.heat.argmax(), found.heat.shape)
-    assert top // 10 <= row < top // 10 + 2
-    assert left // 10 <= column < left // 10 + 2
-    assert found.heat.max() > 0
+    # A cell at the border may be as warm as its neighbour: it is only ever covered together with that.
+    here = found.heat[top // 10 : top // 10 + 2, left // 10 : left // 10 + 2]
+    assert here.max() > 0.9999 * found.heat.max() > 0
     far = found.heat[(np.arange(10) - top // 10 + 14) % 10][:, (np.arange(10) - left // 10 + 14) % 10]
     assert found.heat.max() > 2 * abs(far[0, 0])
 

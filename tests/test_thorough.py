@@ -52,9 +52,9 @@ def looking(bundle: Path) -> Identifier:
 
 
 def ringed(inner: str = "azurite", outer: str = "quartz") -> NDArray[np.uint8]:
-    """Something in the middle of something else."""
-    rgb = solid(COLOURS[outer], 96, 96)
-    rgb[24:72, 24:72] = COLOURS[inner]
+    """Something in the middle of something else, too small to be reduced when it is read."""
+    rgb = solid(COLOURS[outer], 72, 72)
+    rgb[18:54, 18:54] = COLOURS[inner]
     return rgb
 
 
