@@ -14,9 +14,9 @@ import random
 import numpy as np
 
 from experiments.features import MANIFEST
-from handlens import specimen_mask
 from handlens.photo import PhotoError, read_photo
 from handlens.specimen_localiser import Localiser, stretched
+from handlens.specimen_mask import PIECE, clean_mask
 from handlens.training.samples import read_samples, with_split
 
 SHARES = (0.15, 0.25, 0.35, 0.5)
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     samples = [sample for sample in with_split(read_samples(MANIFEST), "train") if sample.usable]
-    localiser, ships = Localiser.load(), specimen_mask.PIECE
+    localiser = Localiser.load()
     found: dict[float, list[str]] = {share: [] for share in SHARES}
     for sample in random.Random(options.seed).sample(samples, options.photos):
         try:
@@ -39,12 +39,11 @@ def main() -> None:
             continue
         masks, _ = localiser.run(stretched(rgb, localiser.settings.side)[np.newaxis])
         for share in SHARES:
-            specimen_mask.PIECE = share  # type: ignore[misc]
-            if specimen_mask.clean_mask(masks[0])[1] > 1:
+            if clean_mask(masks[0], piece=share)[1] > 1:
                 found[share].append(sample.file)
     for share, files in found.items():
         print(f"from {share} of the largest part on: {len(files) / options.photos:.1%}")
-    print("\n".join(found[ships]))
+    print("\n".join(found[PIECE]))
 
 
 if __name__ == "__main__":

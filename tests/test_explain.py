@@ -35,14 +35,15 @@ def patch(left: int, top: int, colour: str = "almandine") -> NDArray[np.uint8]:
     return rgb
 
 
-@pytest.mark.parametrize(("left", "top"), [(0, 0), (80, 0), (10, 70), (50, 40), (80, 80)])
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (80, 0), (20, 50), (50, 40), (80, 80)])
 def test_the_patch_is_what_speaks_for_its_colour(whole: Identifier, left: int, top: int) -> None:
     found = explain(whole, patch(left, top), label="almandine")
     assert found.label == "almandine"
     assert found.heat.shape == (10, 10)
-    # A cell at the border may be as warm as its neighbour: it is only ever covered together with that.
-    here = found.heat[top // 10 : top // 10 + 2, left // 10 : left // 10 + 2]
-    assert here.max() > 0.9999 * found.heat.max() > 0
+    row, column = np.unravel_index(found.heat.argmax(), found.heat.shape)
+    assert top // 10 <= row < top // 10 + 2
+    assert left // 10 <= column < left // 10 + 2
+    assert found.heat.max() > 0
     far = found.heat[(np.arange(10) - top // 10 + 14) % 10][:, (np.arange(10) - left // 10 + 14) % 10]
     assert found.heat.max() > 2 * abs(far[0, 0])
 

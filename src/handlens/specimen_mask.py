@@ -19,11 +19,12 @@ PIECE: Final = 0.25
 """One that is not smaller than this share of it is a piece of its own."""
 
 
-def clean_mask(grid: NDArray[np.floating]) -> tuple[NDArray[np.uint8], int]:
+def clean_mask(grid: NDArray[np.floating], *, piece: float = PIECE) -> tuple[NDArray[np.uint8], int]:
     """The mask (128, 128) and its pieces, see `Specimen`, of a square grid of probabilities that a cell belongs to the
     specimen.
 
-    Parts of it (8-connected cells of a half or more) with less than a tenth of the largest part's cells are left out.
+    Parts of it (8-connected cells of a half or more) with less than a tenth of the largest part's cells are left out;
+    those with the share `piece` of them or more are counted.
     """
     inside = grid >= 0.5
     labels = components(inside)
@@ -33,7 +34,7 @@ def clean_mask(grid: NDArray[np.floating]) -> tuple[NDArray[np.uint8], int]:
     picture = Image.fromarray(np.rint(255 * kept).astype(np.uint8))
     mask = np.array(picture.resize((MASK_SIDE, MASK_SIDE), Image.Resampling.BILINEAR))
     mask.flags.writeable = False
-    return mask, int(np.sum((sizes > 0) & (sizes >= PIECE * sizes.max())))
+    return mask, int(np.sum((sizes > 0) & (sizes >= piece * sizes.max())))
 
 
 def bounding_box(mask: NDArray[np.uint8], width: int, height: int, margin: float) -> Box:

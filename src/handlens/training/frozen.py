@@ -13,7 +13,7 @@ from handlens.errors import UsageError
 from handlens.training.features import Backbone
 from handlens.training.lite import LITE_FAMILY, lite_backbone
 from handlens.training.vit import DEPTH, FEATURE_BLOCKS, PATCH, VIT_SIDE, VITS, vit_backbone
-from handlens.training.weights import kept_ranges, load_weights, weights_digest
+from handlens.training.weights import kept_ranges, load_weights, ranges_digest, weights_digest
 
 __all__ = [
     "FROZEN",
@@ -72,7 +72,7 @@ def backbone_of(network: str, side: int | None = None, patches: int = 0) -> Back
         return Backbone(f"{network}:{weights_digest(network)}", graph)
     # What is between its matrices has one scale for all that runs together.
     of_all = f":{patches}-patches" if patches else ""
-    return Backbone(f"{network}:{weights_digest(network)}:int8-smooth:alone{of_all}", graph, batch=1)
+    return Backbone(f"{network}:{weights_digest(network)}:int8-{ranges_digest(network)}:alone{of_all}", graph, batch=1)
 
 
 def views_graph(net: keras.Model) -> bytes | None:

@@ -22,7 +22,7 @@ from handlens.errors import HandlensError
 from handlens.training.arrays import read_arrays
 from handlens.training.vit import VITS, resized_positions
 
-__all__ = ["WEIGHTS_FOLDER", "MissingWeightsError", "kept_ranges", "load_weights", "weights_digest"]
+__all__ = ["WEIGHTS_FOLDER", "MissingWeightsError", "kept_ranges", "load_weights", "ranges_digest", "weights_digest"]
 
 WEIGHTS_FOLDER = Path(__file__).parent / "pretrained"
 """One `<variant>.npz` a network; its arrays are named `<layer>/<variable>`. A matrix in 8 bits is two: `.q` int8 and
@@ -48,6 +48,11 @@ def kept_ranges(variant: str) -> dict[str, NDArray[np.float32]]:
         return read_arrays(path)
     except ValueError as error:
         raise MissingWeightsError(f"{path}: {error}") from error
+
+
+def ranges_digest(variant: str) -> str:
+    """sha256 of what `kept_ranges` reads, which features kept on disk depend on. Raises MissingWeightsError."""
+    return hashlib.sha256(_path(f"{variant}-ranges").read_bytes()).hexdigest()
 
 
 def _path(variant: str) -> Path:

@@ -34,7 +34,7 @@ from handlens.training.tuning.settings import TuneSettings
 from handlens.training.tuning.tokens import Tokens, keep_tokens
 from handlens.training.vit import FEATURE_BLOCKS
 from handlens.training.vit_graph import vit_rest_graph, vit_tokens_graph
-from handlens.training.weights import kept_ranges, weights_digest
+from handlens.training.weights import kept_ranges, ranges_digest, weights_digest
 from handlens.views import Preprocessing
 
 __all__ = ["TunedSource"]
@@ -133,7 +133,7 @@ class TunedSource:
         return keep_tokens(
             samples,
             graph,
-            weights_digest(self.name) + (":int8-smooth" if ranges else ""),
+            weights_digest(self.name) + (f":int8-{ranges_digest(self.name)}" if ranges else ""),
             self.preprocessing,
             self.folder / "tokens",
             looks=looks,
