@@ -74,7 +74,11 @@ def test_the_logits_of_all_views_are_averaged_and_scaled() -> None:
     own, embedding = rng.normal(size=len(LABELS)), rng.random((1, 3))
     matrix, bias = weights()
     expected = 0.7 * (own + (embedding[0] @ matrix + bias)) / 2
-    assert look.logits(own, embedding) == pytest.approx(expected, abs=1e-4)
+    others = rng.normal(size=(1, len(LABELS)))
+    assert look.logits(own, others, embedding) == pytest.approx(expected, abs=1e-4)
+    by_its_own_head = replace(look, heads=None)
+    assert by_its_own_head.logits(own, others, embedding) == pytest.approx(0.7 * (own + others[0]) / 2, abs=1e-4)
+    assert by_its_own_head.files() == {}
 
 
 def test_the_middle_is_looked_at_alone(looking: Identifier) -> None:
@@ -176,7 +180,7 @@ def test_files_survive_the_bundle(bundle: Path) -> None:
     assert read is not None
     assert read.preprocessing == MIDDLE
     assert read.scale == 0.5
-    assert read.heads == pytest.approx(middle_look().heads, rel=1e-3)
+    assert read.heads == pytest.approx(HEADS, rel=1e-3)
     assert open_bundle(bundle).without_graphs().thorough is not None
 
 
@@ -186,7 +190,8 @@ def saved(array: NDArray[Any]) -> bytes:
     return file.getvalue()
 
 
-HEADS = middle_look().heads
+HEADS = np.asarray(middle_look().heads)
+TWO_MORE = {"scale": 1.0, "views": [{"kind": "padded"}, {"kind": "crop", "fraction": 0.5}]}
 
 
 @pytest.mark.parametrize(
@@ -210,7 +215,8 @@ HEADS = middle_look().heads
         ),
         ({"thorough": {"scale": 1.0}}, "incomplete"),
         ({"thorough": None}, "incomplete"),
-        ({"preprocessing": MIDDLE}, "more than one view of its own"),
+        ({"preprocessing": MIDDLE}, "2 of each"),
+        ({"preprocessing": MIDDLE, "thorough": TWO_MORE}, "no heads for others"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
@@ -225,3 +231,15 @@ def test_without_its_key_the_file_means_nothing(tmp_path: Path) -> None:
 def test_reading_raises_its_own_error() -> None:
     with pytest.raises(BadThoroughError):
         Thorough.read({"scale": 1.0, "views": []}, {}, OWN)
+
+
+def test_a_network_of_two_views_looks_again_by_its_own_head(tmp_path: Path) -> None:
+    path = write_bundle(tmp_path / "b", preprocessing=MIDDLE, thorough=TWO_MORE | {"own_head": True})
+    identifier = Identifier.load(path, threads=1)
+    views = identifier.look(ringed(), thorough=True).views
+    assert len(views) == 4
+    first, second = (identifier.score(views[at : at + 2]).logits[0] for at in (0, 2))
+    assert identifier.score(views).logits[0] == pytest.approx((first + second) / 2, abs=1e-5)
+    thorough = identifier.bundle.thorough
+    assert thorough is not None
+    assert thorough.numbers() == TWO_MORE | {"own_head": True}

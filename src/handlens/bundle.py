@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from handlens.references import References
 
-__all__ = ["BadBundleError", "Bundle", "Thresholds", "default_bundle_path", "open_bundle"]
+__all__ = ["SHIPPED", "BadBundleError", "Bundle", "Thresholds", "bundle_path", "default_bundle_path", "open_bundle"]
 
 FORMAT: Final = 1
 MANIFEST: Final = "bundle.json"
@@ -49,6 +49,8 @@ MAX_BYTES: Final = 400 * 2**20
 MAX_MANIFEST_BYTES: Final = 16 * 2**20
 """The most bytes of bundle.json: what it says takes many times as much memory once it is parsed."""
 ENVIRONMENT: Final = "HANDLENS_BUNDLE"
+SHIPPED: Final = ("default", "small")
+"""Names of the bundles in the package."""
 _LONGEST_NAME: Final = 100
 _RESERVED_LABELS: Final = frozenset({"unknown", "origin-ten"})
 
@@ -111,17 +113,22 @@ class Bundle:
 
 def default_bundle_path() -> Path:
     """The bundle that is used when none is named: that of the environment, else the one in the package."""
-    if named := os.environ.get(ENVIRONMENT):
-        return Path(named)
-    return Path(__file__).parent / "bundles" / "default"
+    return bundle_path(os.environ.get(ENVIRONMENT) or SHIPPED[0])
+
+
+def bundle_path(named: str | os.PathLike[str]) -> Path:
+    """Where a bundle is: the names in SHIPPED are those in the package (`./small` is a folder), all else is a path."""
+    if isinstance(named, str) and named in SHIPPED:
+        return Path(__file__).parent / "bundles" / named
+    return Path(named)
 
 
 def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
-    """Reads and verifies a bundle directory or .zip; raises BadBundleError with what is wrong.
+    """Reads and verifies a bundle directory or .zip, or one of SHIPPED; raises BadBundleError with what is wrong.
 
     Raises MissingExtraError for a bundle that needs the origin's mask where there is no OpenCV.
     """
-    place = Path(path) if path is not None else default_bundle_path()
+    place = bundle_path(path) if path is not None else default_bundle_path()
     try:
         if place.is_dir():
             return _read(place, _directory_names(place), lambda name: (place / name).read_bytes())
@@ -288,7 +295,7 @@ def _thorough(
         return None
     found = Thorough.read(manifest["thorough"], contents, bundle.preprocessing)
     width = read_graph(contents[GRAPH]).outputs["embedding"][1]
-    if width is not None and found.heads.shape[1:] != (width + 1, len(bundle.labels)):
+    if found.heads is not None and width is not None and found.heads.shape[1:] != (width + 1, len(bundle.labels)):
         what = f"heads {found.heads.shape} of more views do not fit an embedding of {width}"
         raise BadBundleError(f"{place}: the {what} and {len(bundle.labels)} labels")
     return found

@@ -269,8 +269,12 @@ class Identifier(Answerer):
             return own
         assert self.bundle.thorough is not None
         # One at a time, as the network's numbers in 8 bits have one scale for all that runs together.
-        others = np.concatenate([self.model.run(view[np.newaxis, np.newaxis]).embedding for view in views[count:]])
-        return Scores(self.bundle.thorough.logits(own.logits[0], others)[np.newaxis], own.embedding)
+        others = [self.model.run(views[np.newaxis, at : at + count]) for at in range(count, len(views), count)]
+        logits, embeddings = (
+            np.concatenate(part) for part in zip(*((o.logits, o.embedding) for o in others), strict=True)
+        )
+        found = self.bundle.thorough.logits(own.logits[0], logits, embeddings)
+        return Scores(found[np.newaxis], own.embedding)
 
     def nearest(self, scores: Scores) -> tuple[Reference, ...]:
         """The reference specimens that a photo of these `scores` looks most like; none where the bundle has none.

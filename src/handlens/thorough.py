@@ -1,7 +1,8 @@
 """More looks at a photo than the network takes by itself: slower answers that are right more often. No I/O.
 
-A bundle whose network looks at one view may bring linear heads for others. Each view goes through the network alone;
-its head reads the embedding, and the logits of all views are averaged, the network's own among them.
+A bundle may name more views, each look as many as its network takes. Each look goes through the network alone, and the
+logits of all looks are averaged, the network's own among them. Where the bundle brings linear heads for the other
+looks, those read the embedding in place of the network's head; only a network that takes one view can have such.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from handlens.views import Preprocessing
 __all__ = ["HEADS_FILE", "BadThoroughError", "Thorough"]
 
 HEADS_FILE: Final = "thorough_heads.npy"
-_MOST_VIEWS: Final = 4
+_MOST_LOOKS: Final = 4
 
 
 class BadThoroughError(ValueError):
@@ -29,30 +30,39 @@ class BadThoroughError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Thorough:
-    """`preprocessing`: the network's own view, then K others. `heads` (K, D + 1, labels): weights of the embedding and,
-    in the last row, biases. `scale`: what the averaged logits are multiplied with, so that the bundle's temperature
-    fits them, too.
+    """`preprocessing`: the network's own views, then those of K other looks. `heads` (K, D + 1, labels): weights of the
+    embedding and, in the last row, biases; None where the network's own head is used. `scale`: what the averaged logits
+    are multiplied with, so that the bundle's temperature fits them, too. `taken`: how many views a look has.
     """
 
     preprocessing: Preprocessing
-    heads: NDArray[np.float32]
+    heads: NDArray[np.float32] | None
     scale: float
+    taken: int = 1
 
-    def logits(self, own: NDArray[np.floating], embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(labels,) from the network's own logits (labels,) and the embeddings (K, D) of the other views."""
-        # Not `@`: threads of BLAS wait for more work after every product, and take the processors from the network.
-        others = np.einsum("kd,kdl->kl", embeddings, self.heads[:, :-1]) + self.heads[:, -1]
+    def logits(
+        self, own: NDArray[np.floating], others: NDArray[np.floating], embeddings: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
+        """(labels,) from the network's own logits (labels,), and its logits (K, labels) and embeddings (K, D) of the
+        other looks.
+        """
+        if self.heads is not None:
+            # Not `@`: threads of BLAS wait for more work after every product, and take the processors from the network.
+            others = np.einsum("kd,kdl->kl", embeddings, self.heads[:, :-1]) + self.heads[:, -1]
         return np.asarray(self.scale * np.concatenate([own[np.newaxis], others]).mean(axis=0), np.float32)
 
     def files(self) -> dict[str, bytes]:
-        """Its array as a bundle has it, in half precision."""
+        """Its array as a bundle has it, in half precision, where it has one."""
+        if self.heads is None:
+            return {}
         file = io.BytesIO()
         np.save(file, self.heads.astype(np.float16))
         return {HEADS_FILE: file.getvalue()}
 
     def numbers(self) -> dict[str, Any]:
         """Its other part, for bundle.json."""
-        return {"views": self.preprocessing.as_dict()["views"][1:], "scale": round(self.scale, 6)}
+        own = {"own_head": True} if self.heads is None else {}
+        return {"views": self.preprocessing.as_dict()["views"][self.taken :], "scale": round(self.scale, 6)} | own
 
     @classmethod
     def read(cls, numbers: Mapping[str, Any], files: Mapping[str, bytes], own: Preprocessing) -> Thorough:
@@ -60,18 +70,23 @@ class Thorough:
 
         Raises BadThoroughError; BadPreprocessingError for views that make no sense.
         """
-        stored = own.as_dict()
-        if len(stored["views"]) != 1:
-            raise BadThoroughError("a network with more than one view of its own cannot look at others")
+        stored, taken = own.as_dict(), len(own.views)
         scale = numbers["scale"]
         if isinstance(scale, bool) or not isinstance(scale, int | float) or not (math.isfinite(scale) and scale > 0):
             raise BadThoroughError(f"the scale of the thorough logits {scale!r} is no number above 0")
         preprocessing = Preprocessing.from_dict(stored | {"views": [*stored["views"], *numbers["views"]]})
-        count = len(preprocessing.views) - 1
-        if not 1 <= count <= _MOST_VIEWS:
-            raise BadThoroughError(f"{count} more views: there must be 1 to {_MOST_VIEWS}")
+        count, rest = divmod(len(preprocessing.views) - taken, taken)
+        if rest or not 1 <= count <= _MOST_LOOKS:
+            raise BadThoroughError(
+                f"{len(preprocessing.views) - taken} more views: there must be those of 1 to {_MOST_LOOKS} looks, "
+                f"{taken} of each"
+            )
         if preprocessing.needs_specimen != own.needs_specimen:
             raise BadThoroughError("the other views need to know where the specimen is, the network's own does not")
+        if numbers.get("own_head", False) is True:
+            return cls(preprocessing, None, float(scale), taken)
+        if taken != 1:
+            raise BadThoroughError("a network with more than one view of its own has no heads for others")
         return cls(preprocessing, _heads(files, count), float(scale))
 
 

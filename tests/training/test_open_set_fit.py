@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlens.training.open_set_fit import PRIOR, Judged, calibrated, embeddings_of, fit_open_set
+from handlens.training.features import embeddings_of
+from handlens.training.open_set_fit import PRIOR, Judged, calibrated, fit_open_set
 
 RNG = np.random.default_rng(0)
 BASIS = np.linalg.qr(RNG.normal(size=(24, 24)))[0].astype(np.float32)

@@ -16,7 +16,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `handlens bundle`."""
     parser.add_argument("action", choices=("show", "verify"))
-    parser.add_argument("bundle", nargs="?", metavar="DIR", help="a directory or .zip (default: the one that ships)")
+    parser.add_argument("bundle", nargs="?", metavar="DIR", help="a directory or .zip, default or small")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ TESTS: Final = (
 def add_bundle(parser: argparse.ArgumentParser) -> None:
     """--bundle."""
     parser.add_argument(
-        "--bundle", metavar="DIR", help="a model bundle, directory or .zip (default: the one that ships)"
+        "--bundle", metavar="DIR", help="a model bundle, directory or .zip; small: the smaller one that ships"
     )
 
 

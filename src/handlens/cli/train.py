@@ -15,6 +15,8 @@ __all__ = ["add_arguments", "add_fit_arguments", "fit_settings", "run"]
 _HEAD_ONLY: Final = ("strength", "balance", "nuisance", "mirror", "look", "patches", "thorough")
 _TUNED: Final = ("epochs", "batch", "rate", "label_smoothing", "seed", "unfrozen")
 """What tuning can be told of the options of training by gradient descent."""
+_TUNE_ONLY: Final = ("teacher", "teacher_share")
+_JOIN_ONLY: Final = ("runs",)
 _FIT_ONLY: Final = (
     "among",
     "picture",
@@ -50,9 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        choices=("head", "tune", "fit"),
+        choices=("head", "tune", "fit", "join"),
         help="head: a linear head on the frozen network, in minutes (default for lite0, lite2 and "
-        "vits14); tune: the last blocks of vits14 first, then a head; fit: the network itself by gradient descent",
+        "vits14); tune: the last blocks of one of these first, then a head; fit: the network by gradient descent; "
+        "join: runs that answer together",
     )
     parser.add_argument("--drop-unusable", action="store_true", help="do not train on photos marked usable=no")
     head = parser.add_argument_group("with --method head")
@@ -75,8 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     head.add_argument(
         "--look",
-        choices=("frame", "box", "specimen", "both"),
-        help="at the whole photo (default), the specimen with its background greyed, that and its middle, or all",
+        choices=("frame", "whole", "box", "specimen", "both"),
+        help="at the whole photo in three views (default) or in one, the specimen with its background greyed, that and "
+        "its middle, or all but the one",
     )
     head.add_argument(
         "--patches",
@@ -90,6 +94,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="also fit a head for the middle of the specimen, for `identify --thorough`; with --look box",
     )
+    tune = parser.add_argument_group("with --method tune")
+    tune.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="RUN",
+        help="a tuned run that the network learns from as well, on its own photos",
+    )
+    tune.add_argument(
+        "--teacher-share", type=float, metavar="SHARE", help="of what it learns of a labelled photo (default: 0.7)"
+    )
+    join = parser.add_argument_group("with --method join")
+    join.add_argument("--runs", type=Path, nargs="+", metavar="RUN", help="finished runs whose logits are averaged")
     fit = parser.add_argument_group("with --method fit (defaults are the network's own, see docs/training.md)")
     add_fit_arguments(fit)
 
@@ -140,11 +156,20 @@ def run(options: argparse.Namespace) -> int:
     from handlens.training.networks import network
 
     method = options.method or ("head" if options.network in FROZEN else "fit")
-    allowed = {"side", *(_TUNED if method == "tune" else ())}
-    refused = _HEAD_ONLY if method == "fit" else [name for name in _FIT_ONLY if name not in allowed]
-    if given := [name for name in refused if getattr(options, name) is not None]:
+    understood = {
+        "head": (*_HEAD_ONLY, "side"),
+        "tune": (*_HEAD_ONLY, "side", *_TUNED, *_TUNE_ONLY),
+        "fit": _FIT_ONLY,
+        "join": _JOIN_ONLY,
+    }
+    every = dict.fromkeys(name for names in understood.values() for name in names)
+    if given := [name for name in every if name not in understood[method] and getattr(options, name) is not None]:
         raise UsageError(f"--{given[0].replace('_', '-')} says nothing with --method {method}")
-    if method == "fit":
+    if method == "join":
+        from handlens.training.joined import join
+
+        finished = join(options.source, options.out, options.runs or [])
+    elif method == "fit":
         from handlens.training.pictures_run import fit_run
 
         finished = fit_run(options.source, options.out, fit_settings(options))
@@ -169,6 +194,8 @@ def run(options: argparse.Namespace) -> int:
             head=HeadSettings(**given_head),
             tune=_tune_settings(options) if method == "tune" else None,
             thorough=bool(options.thorough),
+            teacher=str(options.teacher.absolute()) if options.teacher else "",
+            **({} if options.teacher_share is None else {"teacher_share": options.teacher_share}),
         )
         finished = train(options.source, options.out, settings)
     record = finished.record
@@ -188,7 +215,7 @@ def _tune_settings(options: argparse.Namespace) -> Any:
     from handlens.training.tuning.settings import TuneSettings
 
     given = {name: value for name in _TUNED if (value := getattr(options, name)) is not None}
-    return TuneSettings(**given)
+    return TuneSettings.of(options.network, **given)
 
 
 def fit_settings(options: argparse.Namespace) -> Any:

@@ -11,9 +11,9 @@ On disk, in the run's folder:
     evaluation/held_out.npz      labels, logits, truth, folds and places of each protocol, for further study
 
 Leave-one-fold-out (other photographers) is the headline, grouped cross-validation the second figure. Those of a linear
-head are taken for all labels and, where the data have them all, for the origin's ten; a network trained by gradient
-descent, which takes an hour a figure, for all its labels. Data that do not say who photographed what have the second
-figure only. `field` decides nothing and is measured only when asked for.
+head are taken for all labels and, where the data have them all, for the origin's ten alone; those of a taught network,
+of joined ones, and of one trained by gradient descent, which takes an hour a figure, for all its labels. Data that do
+not say who photographed what have the second figure only. `field` decides nothing and is measured only when asked for.
 """
 
 from __future__ import annotations
@@ -51,9 +51,8 @@ from handlens.references import References
 from handlens.training.features import Features
 from handlens.training.fitting.loop import HISTORY
 from handlens.training.fitting.settings import FitSettings
-from handlens.training.open_set_fit import embeddings_of
 from handlens.training.pictures_run import PictureData, fold_folder, read_picture_split
-from handlens.training.run import BadRunError, FrozenData, Run, TrainSettings, read_split
+from handlens.training.run import BadRunError, FrozenData, JoinSettings, Run, TrainSettings, read_split
 from handlens.training.samples import Sample, digest, read_samples, with_split
 from handlens.training.thorough_fit import fit_thorough, thorough_logits
 
@@ -125,7 +124,7 @@ def evaluate(
         "confused_pairs": [asdict(pair) for pair in most_confused(strangers)],
     }
     files: dict[str, bytes] = {}
-    if isinstance(data, FrozenData) and isinstance(run.settings, TrainSettings) and run.settings.thorough:
+    if isinstance(data, FrozenData) and not isinstance(run.settings, FitSettings) and run.settings.more_views:
         name = f"{basis}, {_THOROUGH}"
         found[name] = _predict_thorough(data, plans[basis][1], run.settings)
         report["protocols"][name] = _described(found[name], data, minerals)
@@ -173,7 +172,7 @@ def _identity(run: Run) -> dict[str, Any]:
 def _data(run: Run, split: str, quiet: bool) -> FrozenData | PictureData:
     if isinstance(run.settings, FitSettings):
         return read_picture_split(run.source, (split,), run.settings, run.folder, quiet=quiet)
-    mirror = run.settings.mirror and split == "train"
+    mirror = isinstance(run.settings, TrainSettings) and run.settings.mirror and split == "train"
     return read_split(run.source, split, run.settings, run.folder, mirror=mirror, quiet=quiet)
 
 
@@ -189,7 +188,7 @@ def _plans(
     network = isinstance(run.settings, FitSettings)
     ten = set(ORIGIN_TEN)
     parts = {"ten labels" if set(run.labels) == ten else "all labels": data}
-    if not network and {sample.label for sample in data.samples if sample.usable} > ten:
+    if not network and not _taught(run) and {sample.label for sample in data.samples if sample.usable} > ten:
         parts = {"ten labels": data.subset(ORIGIN_TEN)} | parts
     ways: dict[str, Callable[[Sequence[Sample]], NDArray[np.str_]]] = {}
     if len({sample.fold for sample in data.samples} - {""}) > 0 and len({sample.fold for sample in data.samples}) > 1:
@@ -206,21 +205,28 @@ def _plans(
     }
 
 
+def _taught(run: Run) -> bool:
+    """Whether it is made from other runs, each of which is tuned anew for every figure, too."""
+    return isinstance(run.settings, JoinSettings) or (
+        isinstance(run.settings, TrainSettings) and bool(run.settings.teacher)
+    )
+
+
 def _predict(run: Run, data: FrozenData | PictureData, name: str, folds: NDArray[np.str_], quiet: bool) -> HeldOut:
     def fit(places: NDArray[np.intp], judged: NDArray[np.intp]) -> tuple[Sequence[str], NDArray[np.float32]]:
         if isinstance(data, PictureData) and isinstance(run.settings, FitSettings):
             folder = fold_folder(run.folder, name, str(folds[judged[0]]))
             return data.fit_fold(folder, places, judged, run.settings, quiet=quiet)
         assert isinstance(data, FrozenData)
-        assert isinstance(run.settings, TrainSettings)
+        assert not isinstance(run.settings, FitSettings)
         seen = data.seen_by(places, run.settings)
-        head = seen.fit(places, run.settings.head)
+        head = seen.head(places, run.settings.head)
         return head.labels, head.logits(seen.plain[judged])
 
     return held_out(data.samples, folds, fit, keep_unusable=run.settings.keep_unusable)
 
 
-def _predict_thorough(data: FrozenData, folds: NDArray[np.str_], settings: TrainSettings) -> HeldOut:
+def _predict_thorough(data: FrozenData, folds: NDArray[np.str_], settings: TrainSettings | JoinSettings) -> HeldOut:
     """By a thorough look, with what `_predict` has tuned."""
 
     def fit(places: NDArray[np.intp], judged: NDArray[np.intp]) -> tuple[Sequence[str], NDArray[np.float32]]:
@@ -240,18 +246,17 @@ def _own_logits(
     if isinstance(shown, PictureData):
         return shown.logits(run)
     assert isinstance(data, FrozenData)
-    assert isinstance(run.settings, TrainSettings)
+    assert not isinstance(run.settings, FitSettings)
     seen = data.seen_by(trained, run.settings)
-    values = shown.plain if run.settings.tune is None else seen.source.features(shown.samples).values
-    return seen.fit(trained, run.settings.head).logits(values)
+    values = shown.plain if seen.source is data.source else seen.source.features(shown.samples).values
+    return seen.head(trained, run.settings.head).logits(values)
 
 
 def _unknowns(
     run: Run, data: FrozenData, basis: HeldOut, far: Sequence[Path], minerals: KnowledgeBase, quiet: bool
 ) -> Unknowns:
     settings = run.settings
-    assert isinstance(settings, TrainSettings)
-    views = len(settings.preprocessing.views)
+    assert not isinstance(settings, FitSettings)
     listed = with_split(read_samples(run.source), "others")
     others = unknown_minerals(listed, run.labels, minerals)
     pictures = {folder.name: far_samples(folder) for folder in far}
@@ -272,10 +277,10 @@ def _unknowns(
         for name, some in pictures.items():
             found = alike(seen, some)
             asked[name] = found.values[found.read]
-        head = seen.fit(places, settings.head) if judged and compared else None
-        embeddings = {name: embeddings_of(values, views) for name, values in asked.items()}
+        head = seen.head(places, settings.head) if judged and compared else None
+        embeddings = {name: seen.source.embeddings(values) for name, values in asked.items()}
         return Shown(
-            embeddings_of(seen.plain, views),
+            seen.source.embeddings(seen.plain),
             embeddings.pop("known"),
             embeddings.pop("others"),
             embeddings,
@@ -291,10 +296,10 @@ def _unknowns(
 
 def _references(run: Run, data: FrozenData, trained: NDArray[np.intp], open_set: OpenSet) -> References:
     """The usable photos that the run's own model was trained on."""
-    assert isinstance(run.settings, TrainSettings)
+    assert not isinstance(run.settings, FitSettings)
     seen = data.seen_by(trained, run.settings)
     places = [place for place in trained if data.samples[place].usable]
-    shown = embeddings_of(seen.plain[places], len(run.settings.preprocessing.views))
+    shown = seen.source.embeddings(seen.plain[places])
     chosen = data.at(np.array(places, np.intp))
     sources = [sample.source or sample.file for sample in chosen]
     return References.of(shown, [sample.label for sample in chosen], sources, open_set)

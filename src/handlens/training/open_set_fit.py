@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from handlens.open_set import OpenSet
 
-__all__ = ["PRIOR", "Judged", "calibrated", "embeddings_of", "fit_open_set"]
+__all__ = ["PRIOR", "Judged", "calibrated", "fit_open_set"]
 
 PRIOR: Final = 0.2
 """How often a specimen that people photograph is taken to be of a mineral that is no label; nobody knows."""
@@ -39,12 +39,6 @@ class Judged:
     ours: NDArray[np.str_]
     unknown: NDArray[np.float64]
     theirs: NDArray[np.str_]
-
-
-def embeddings_of(features: NDArray[np.float32], views: int) -> NDArray[np.float32]:
-    """Features of all views side by side (n, V * D) → embeddings of length 1, (n, D), as the graph gives them."""
-    mean = features.reshape(len(features), views, features.shape[1] // views).mean(axis=1)
-    return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12))
 
 
 def fit_open_set(known: NDArray[np.float32], alike: NDArray[np.float32], others: NDArray[np.float32]) -> OpenSet:

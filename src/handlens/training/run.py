@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +24,21 @@ from handlens._version import __version__
 from handlens.errors import HandlensError, UsageError
 from handlens.training.feature_source import FeatureSource, FrozenSource
 from handlens.training.fitting.settings import FitSettings
-from handlens.training.frozen import check_patches, check_side, frozen_side
+from handlens.training.frozen import FROZEN, check_patches, check_side, frozen_side
 from handlens.training.head import HeadSettings, LinearHead, fit_head
 from handlens.training.samples import BadSamplesError, Sample, digest, read_samples, with_split
 from handlens.training.tuning.settings import TuneSettings
 from handlens.training.tuning.tuned import TunedSource
-from handlens.training.vit import VITS
 from handlens.views import Preprocessing, View
+
+if TYPE_CHECKING:
+    from handlens.training.tuning.teacher import Teacher
 
 __all__ = [
     "LOOKS",
     "BadRunError",
     "FrozenData",
+    "JoinSettings",
     "Run",
     "TrainSettings",
     "load_run",
@@ -46,19 +49,23 @@ __all__ = [
 
 RUN_FILE: Final = "run.json"
 MODEL_FILE: Final = "model.keras"
-Look = Literal["frame", "box", "specimen", "both"]
+Look = Literal["frame", "whole", "box", "specimen", "both"]
 _FRAME: Final = (View("padded"), View("crop", 1.0), View("crop", 0.65))
 _BOX: Final = (View("padded", 1.0, "specimen", grey=True),)
 _SPECIMEN: Final = (*_BOX, View("crop", 0.7, "specimen", grey=True))
 LOOKS: Final[Mapping[Look, tuple[View, ...]]] = {
     "frame": _FRAME,
+    "whole": _FRAME[:1],
     "box": _BOX,
     "specimen": _SPECIMEN,
     "both": _FRAME + _SPECIMEN,
 }
-"""The views of a frozen network: three of the whole photo, one of the specimen with its background greyed, that and its
-middle, or whole photo and specimen."""
-MORE_VIEWS: Final[Mapping[Look, tuple[View, ...]]] = {"box": (View("crop", 0.7, "specimen", grey=True),)}
+"""The views of a frozen network: three of the photo, the first of these alone, one of the specimen with its background
+greyed, that and its middle, or whole photo and specimen."""
+MORE_VIEWS: Final[Mapping[Look, tuple[View, ...]]] = {
+    "whole": (View("crop", 0.65),),
+    "box": (View("crop", 0.7, "specimen", grey=True),),
+}
 """What a thorough look adds to a look of one view."""
 
 
@@ -74,8 +81,9 @@ class TrainSettings:
     `mirror`: train on left-right mirrored photos as well. `look`: which views, a key of LOOKS. `side`: their pixels, 0
     for the network's own. `patches`: how many of a view a transformer looks at, 0 for all. `tune`: how to train its
     last blocks first, None to leave it as it is. `thorough`: also fit heads for more views, which a bundle looks at
-    when it is asked to (`handlens.thorough`). Raises UsageError for a side or patches that it cannot look at, for what
-    cannot be tuned, and for a look without more views.
+    when it is asked to (`handlens.thorough`). `teacher`: the folder of a tuned run that the network learns from as well
+    (`tuning.teacher`), `teacher_share` (0 to 1) of what it learns of a labelled photo. Raises UsageError for a side or
+    patches that it cannot look at, for what cannot be tuned or taught, and for a look without more views.
     """
 
     network: str = "lite2"
@@ -87,17 +95,23 @@ class TrainSettings:
     head: HeadSettings = field(default_factory=HeadSettings)
     tune: TuneSettings | None = None
     thorough: bool = False
+    teacher: str = ""
+    teacher_share: float = 0.7
 
     def __post_init__(self) -> None:
         if self.thorough and self.look not in MORE_VIEWS:
             raise UsageError(f"look {self.look} has no more views for a thorough look: {', '.join(MORE_VIEWS)} has")
         if self.tune is not None:
-            if self.network not in VITS:
-                raise UsageError(f"{self.network} cannot be tuned: {', '.join(VITS)} can")
+            if self.network not in FROZEN:
+                raise UsageError(f"{self.network} cannot be tuned: {', '.join(FROZEN)} can")
             if len(LOOKS[self.look]) != 1:
                 raise UsageError(f"look {self.look} has {len(LOOKS[self.look])} views: tuning takes one with one")
             if self.mirror:
                 raise UsageError("tuning sees mirrored parts of photos anyway: train it without mirrored copies")
+        if self.teacher and self.tune is None:
+            raise UsageError("a teacher is for a network whose last blocks are tuned")
+        if not 0 <= self.teacher_share <= 1:
+            raise UsageError(f"the teacher's share is {self.teacher_share}: it must be from 0 to 1")
         if self.side:
             check_side(self.network, self.side)
         if self.patches:
@@ -115,12 +129,49 @@ class TrainSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinSettings:
+    """`runs`: folders of the runs whose logits are averaged (`handlens.training.joined`), one view after the other."""
+
+    runs: tuple[str, ...]
+    keep_unusable: bool = True
+    network: str = "joined"
+
+    @property
+    def parts(self) -> tuple[TrainSettings, ...]:
+        """Settings of the runs. Raises BadRunError."""
+        found = [load_run(Path(run)).settings for run in self.runs]
+        assert all(isinstance(one, TrainSettings) for one in found)
+        return tuple(one for one in found if isinstance(one, TrainSettings))
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The views of all parts."""
+        parts = [part.preprocessing for part in self.parts]
+        return replace(parts[0], views=tuple(view for part in parts for view in part.views))
+
+    @property
+    def more_views(self) -> tuple[View, ...]:
+        """Those of a thorough look, if every part has such."""
+        each = [part.more_views for part in self.parts]
+        return tuple(view for views in each for view in views) if all(each) else ()
+
+    @property
+    def head(self) -> HeadSettings:
+        """The parts have their own."""
+        return HeadSettings()
+
+    def as_dict(self) -> dict[str, Any]:
+        """By name, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A finished run: its folder, the data it was made from, its settings and its labels in network order."""
 
     folder: Path
     source: Path
-    settings: TrainSettings | FitSettings
+    settings: TrainSettings | FitSettings | JoinSettings
     labels: tuple[str, ...]
     record: dict[str, Any]
 
@@ -128,7 +179,7 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class FrozenData:
     """Readable samples with their features (n, D), as they are and mirrored (None where mirroring is off), and where
-    the features are from.
+    the features are from. `teacher`: whom a network learns from when it is tuned.
     """
 
     samples: tuple[Sample, ...]
@@ -136,28 +187,42 @@ class FrozenData:
     mirrored: NDArray[np.float32] | None
     failures: tuple[tuple[str, str, str], ...]
     source: FeatureSource
+    teacher: Teacher | None = None
 
     def subset(self, labels: Sequence[str]) -> FrozenData:
         """The part with one of `labels`."""
         kept = [place for place, sample in enumerate(self.samples) if sample.label in set(labels)]
         mirrored = None if self.mirrored is None else self.mirrored[kept]
-        return FrozenData(tuple(self.samples[place] for place in kept), self.plain[kept], mirrored, (), self.source)
+        samples = tuple(self.samples[place] for place in kept)
+        teacher = None if self.teacher is None else self.teacher.subset(labels)
+        return FrozenData(samples, self.plain[kept], mirrored, (), self.source, teacher)
 
-    def seen_by(self, places: NDArray[np.intp], settings: TrainSettings) -> FrozenData:
+    def seen_by(self, places: NDArray[np.intp], settings: TrainSettings | JoinSettings) -> FrozenData:
         """The same photos as a network sees them that was tuned on the samples at `places`; itself without tuning."""
-        if settings.tune is None:
+        if isinstance(settings, JoinSettings) or settings.tune is None:
             return self
         assert isinstance(self.source, TunedSource)
-        source = self.source.tuned(self.samples, places, settings.head)
+        lesson = None if self.teacher is None else self.teacher.lesson(places)
+        source = self.source.tuned(self.samples, places, settings.head, lesson)
         return replace(self, plain=source.features(self.samples).values, source=source)
 
-    def places(self, settings: TrainSettings) -> NDArray[np.intp]:
+    def places(self, settings: TrainSettings | JoinSettings) -> NDArray[np.intp]:
         """The places of the samples that a run with `settings` is trained on."""
         return np.flatnonzero([sample.usable or settings.keep_unusable for sample in self.samples])
 
     def at(self, places: NDArray[np.intp]) -> list[Sample]:
         """The samples at `places`."""
         return [self.samples[place] for place in places]
+
+    @property
+    def has_own_head(self) -> bool:
+        """Whether a head that was trained together with the network is used."""
+        return isinstance(self.source, TunedSource) and self.source.head is not None
+
+    def head(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
+        """The one that was trained together with a taught network, else one fitted on the samples at `places`."""
+        trained = self.source.head if isinstance(self.source, TunedSource) else None
+        return self.fit(places, settings) if trained is None else trained
 
     def fit(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
         """A head fitted on the samples at `places`."""
@@ -171,9 +236,13 @@ class FrozenData:
 
 
 def read_split(
-    listed: Path, split: str, settings: TrainSettings, folder: Path, *, mirror: bool, quiet: bool = False
+    listed: Path, split: str, settings: TrainSettings | JoinSettings, folder: Path, *, mirror: bool, quiet: bool = False
 ) -> FrozenData:
-    """The readable samples of one split with their features, kept below `folder`."""
+    """The readable samples of one split with their features, kept below `folder`, or below those of joined runs."""
+    if isinstance(settings, JoinSettings):
+        from handlens.training.joined import read_joined
+
+        return read_joined(listed, split, settings, quiet=quiet)
     samples = with_split(read_samples(listed), split)
     if not samples:
         raise BadRunError(f"{listed}: there is no photo of the split {split!r}")
@@ -185,7 +254,14 @@ def read_split(
     fine = plain.read & other.read
     kept = tuple(sample for sample, read in zip(samples, fine, strict=True) if read)
     failures = tuple(dict.fromkeys(plain.failures + other.failures))
-    return FrozenData(kept, plain.values[fine], other.values[fine] if mirror else None, failures, source)
+    data = FrozenData(kept, plain.values[fine], other.values[fine] if mirror else None, failures, source)
+    if not settings.teacher or split != "train":
+        return data
+    from handlens.training.tuning.teacher import open_teacher
+
+    teacher = open_teacher(Path(settings.teacher), listed, data, settings.teacher_share, quiet=quiet)
+    assert isinstance(source, TunedSource)
+    return replace(data, source=replace(source, more=teacher.more), teacher=teacher)
 
 
 def feature_source(
@@ -217,13 +293,14 @@ def train(source: Path, folder: Path, settings: TrainSettings, *, quiet: bool = 
     data = read_split(source, "train", settings, folder, mirror=settings.mirror, quiet=quiet)
     chosen = data.places(settings)
     data = data.seen_by(chosen, settings)
-    head = data.fit(chosen, settings.head)
+    head = data.head(chosen, settings.head)
     net = multi_view_classifier(data.source.network(), len(settings.preprocessing.views), head)
     # Keras wants this suffix; the rename makes a file that is there a whole one.
     net.save(folder / "partial.keras")
     (folder / RUN_FILE).unlink(missing_ok=True)
     (folder / "partial.keras").replace(folder / MODEL_FILE)
-    write_record(folder, source, asdict(settings), data.at(chosen), data.failures)
+    more = {} if data.teacher is None else {"teacher": data.teacher.settings.network}
+    write_record(folder, source, asdict(settings), data.at(chosen), data.failures, more=more)
     return load_run(folder)
 
 
@@ -239,7 +316,8 @@ def write_record(
 ) -> None:
     """Writes run.json, which makes `folder` a finished run.
 
-    `kind`: "head" (a linear head on a frozen backbone) or "fit" (a network trained by gradient descent).
+    `kind`: "head" (a linear head on a frozen or tuned backbone), "fit" (a network trained by gradient descent) or
+    "join" (runs that answer together).
     """
     record = {
         "handlens": __version__,
@@ -271,7 +349,9 @@ def load_run(folder: Path) -> Run:
         raise BadRunError(f"{folder}: {RUN_FILE} cannot be read: {error!r}") from error
 
 
-def _settings(kind: str, stored: dict[str, Any]) -> TrainSettings | FitSettings:
+def _settings(kind: str, stored: dict[str, Any]) -> TrainSettings | FitSettings | JoinSettings:
+    if kind == "join":
+        return JoinSettings(**{**stored, "runs": tuple(stored["runs"])})
     if kind == "fit":
         return FitSettings.from_dict(stored)
     tune = stored.get("tune")  # runs of earlier versions have none

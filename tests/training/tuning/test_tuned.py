@@ -20,6 +20,7 @@ from handlens.training.tuning import loop, tokens
 from handlens.training.tuning.looks import LARGER, random_looks
 from handlens.training.tuning.settings import TuneSettings
 from handlens.training.tuning.tuned import TunedSource
+from handlens.training.tuning.vit_trunk import VitTrunk
 from handlens.training.vit import BACKGROUND
 from training.drawn_set import draw_set
 
@@ -63,7 +64,7 @@ def test_the_bundle_answers_with_the_features_of_the_tuned_network(run: Run, fol
     chosen = frozen.places(settings)
     data = frozen.seen_by(chosen, settings)
     with threadpool_limits(1):
-        head = data.fit(chosen, settings.head)
+        head = data.head(chosen, settings.head)
     assert np.abs(data.plain - frozen.plain).max() > 0.05
     for place in (0, len(data.samples) - 1):
         _, views = identifier.views(data.samples[place].path)
@@ -103,7 +104,7 @@ def test_a_second_time_nothing_is_computed(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(loop, "tune", never)
     monkeypatch.setattr("handlens.training.tuning.tuned.tune", never)
     monkeypatch.setattr(tokens, "_make", never)
-    monkeypatch.setattr(TunedSource, "_computed", never)
+    monkeypatch.setattr(VitTrunk, "features", never)
     data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
     assert len(data.seen_by(data.places(settings), settings).plain) == len(data.samples)
 
@@ -166,8 +167,8 @@ def test_settings_that_make_no_sense(wrong: dict[str, float]) -> None:
 
 def test_what_cannot_be_tuned() -> None:
     tune = TuneSettings()
-    with pytest.raises(UsageError, match="lite2 cannot be tuned"):
-        TrainSettings(network="lite2", mirror=False, tune=tune)
+    with pytest.raises(UsageError, match="cnn-1 cannot be tuned"):
+        TrainSettings(network="cnn-1", mirror=False, tune=tune)
     with pytest.raises(UsageError, match="3 views"):
         TrainSettings(network="vits14", mirror=False, tune=tune)
     with pytest.raises(UsageError, match="mirrored"):

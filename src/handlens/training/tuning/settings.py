@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from handlens.errors import UsageError
+from handlens.training.vit import VITS
 
 __all__ = ["MOST_UNFROZEN", "TuneSettings"]
 
 MOST_UNFROZEN: Final = 8
-"""The blocks before these are not in whole numbers in a bundle, and what kept tokens begin from."""
+"""The blocks of a transformer before these are not in whole numbers in a bundle, and what kept tokens begin from."""
+_LITE: Final = {"unfrozen": 6, "rate": 4e-4, "batch": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class TuneSettings:
     looks: int = 6
     kept: float = 0.4
     decay: float = 0.05
+
+    @classmethod
+    def of(cls, network: str, **given: Any) -> TuneSettings:
+        """Those of a network where nothing else is asked for: a convolutional one takes a higher rate."""
+        return cls(**({} if network in VITS else _LITE) | given)
 
     def __post_init__(self) -> None:
         if not 1 <= self.unfrozen <= MOST_UNFROZEN:

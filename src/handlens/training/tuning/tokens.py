@@ -49,6 +49,11 @@ class Tokens:
     read: NDArray[np.bool_]
     failures: tuple[tuple[str, str, str], ...]
 
+    @property
+    def looks(self) -> int:
+        """At each photo."""
+        return int(self.inside.shape[1])
+
     def at(self, row: int, look: int) -> NDArray[np.floating]:
         """The tokens (1 + P, D) of one look at one photo."""
         return np.asarray(self.parts[row // _CHUNK][row % _CHUNK, look])
@@ -125,10 +130,13 @@ def _make(folder: Path, name: str, looked: Sequence[NDArray[np.uint8] | PhotoErr
     shapes = {value.name: tuple(value.shape[1:]) for value in session.get_outputs()}
     dtype = np.float32 if look.looks == 1 else np.float16
     tokens = np.zeros((len(looked), look.looks, *shapes["block_tokens"]), dtype)
-    inside = np.zeros((len(looked), look.looks, *shapes["inside"]), np.float32)
+    inside = np.zeros((len(looked), look.looks, *shapes.get("inside", (0, 0))), np.float32)
     for place, row in enumerate(looked):
         if not isinstance(row, PhotoError):
-            tokens[place], inside[place] = session.run(["block_tokens", "inside"], {"photo": row})
+            found = dict(zip(shapes, session.run(list(shapes), {"photo": row}), strict=True))
+            tokens[place] = found["block_tokens"]
+            if "inside" in found:
+                inside[place] = found["inside"]
     read = np.array([not isinstance(row, PhotoError) for row in looked])
     failed = [(error.photo, error.code, error.detail) for error in looked if isinstance(error, PhotoError)]
     (folder / f"{name}.npz").unlink(missing_ok=True)  # of damaged tokens

@@ -1,4 +1,4 @@
-"""Features of a transformer whose last blocks were tuned on some photos.
+"""Features of a network whose last blocks were tuned on some photos.
 
 On disk, below the run's folder: `tokens/` (see `tokens`); `tuned/<key>.npz`, the trained weights by
 `<layer>/<variable>`, where `key` names the photos, their labels and the settings; `features/<key>.npy`, features
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,32 +18,32 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from handlens.dataset.files import atomic_file
-from handlens.onnx_session import cpu_session
-from handlens.processors import processors
 from handlens.training.arrays import read_arrays
-from handlens.training.features import Features
+from handlens.training.features import Features, embeddings_of
 from handlens.training.frozen import frozen_network, weights_of
-from handlens.training.head import HeadSettings, fit_head
+from handlens.training.head import HeadSettings, LinearHead, fit_head
 from handlens.training.samples import Sample
-from handlens.training.tuning.loop import Weights, tune
+from handlens.training.tuning.loop import tune
 from handlens.training.tuning.settings import TuneSettings
+from handlens.training.tuning.targets import Lesson, of_labels
 from handlens.training.tuning.tokens import Tokens, keep_tokens
-from handlens.training.vit import FEATURE_BLOCKS
-from handlens.training.vit_graph import vit_rest_graph, vit_tokens_graph
-from handlens.training.weights import kept_ranges, ranges_digest, weights_digest
+from handlens.training.tuning.trunk import Trunk, trunk_of
+from handlens.training.weights import weights_digest
 from handlens.views import Preprocessing
 
 __all__ = ["TunedSource"]
 
+_LABELS, _MATRIX, _BIAS = "own head/labels", "own head/matrix", "own head/bias"
+
 
 @dataclass(frozen=True)
 class TunedSource:
-    """`listed`: the photos that tokens are kept of; what is asked of some of them is found among those. `weights`:
-    those that were trained, by `<layer>/<variable>`; none: the pretrained network. `patches`: how many of a view are
-    looked at, 0 for all; training draws from all of them.
+    """`listed`: the photos that tokens are kept of; what is asked of some of them is found among those. `patches`: how
+    many of a view are looked at, 0 for all; training draws from all of them. `weights`: those that were trained, by
+    `<layer>/<variable>`; none: the pretrained network. `head`: trained with them, where a teacher helped. `more`:
+    photos without a label that a teacher may speak of.
     """
 
     name: str
@@ -54,6 +53,8 @@ class TunedSource:
     listed: tuple[Sample, ...]
     patches: int = 0
     weights: tuple[tuple[str, NDArray[np.float32]], ...] = ()
+    head: LinearHead | None = None
+    more: tuple[Sample, ...] = ()
     quiet: bool = False
 
     def features(self, samples: Sequence[Sample], *, mirrored: bool = False, alike: bool = False) -> Features:
@@ -73,7 +74,7 @@ class TunedSource:
         try:
             values = np.load(path)
         except (OSError, ValueError, EOFError):
-            values = self._computed(tokens)
+            values = self._trunk.features(self._all_weights, tokens, quiet=self.quiet)
             with atomic_file(path) as file:
                 np.save(file, values)
         return Features(values, tokens.read, tokens.failures)
@@ -83,26 +84,48 @@ class TunedSource:
         samples: Sequence[Sample],
         rows: NDArray[np.intp],
         head: HeadSettings,
+        lesson: Lesson | None = None,
     ) -> TunedSource:
-        """The source whose network was tuned on the photos `rows` of `samples`, which are listed and can be read."""
-        tokens = self._tokens(self.listed, looks=self.settings.looks)
+        """The source whose network was tuned on the photos `rows` of `samples`, which are listed and can be read.
+
+        `lesson`: what a teacher says of those, and of some of `more`.
+        """
+        tokens = self._tokens((*self.listed, *self.more), looks=self.settings.looks)
         places = self._rows(samples)
         assert places is not None
         labels = np.array([samples[row].label for row in rows])
         whose = np.array([samples[row].fold for row in rows])
         chosen = "\n".join(f"{samples[row].file}\t{samples[row].label}\t{samples[row].fold}" for row in rows)
         told = json.dumps([asdict(self.settings), asdict(head)], sort_keys=True)
-        path = self.folder / "tuned" / f"{_digest(tokens.key, chosen, told)}.npz"
+        taught = (
+            ()
+            if lesson is None
+            else (hashlib.sha256(lesson.learnt.probabilities.tobytes()).hexdigest(), str(lesson.share))
+        )
+        path = self.folder / "tuned" / f"{_digest(tokens.key, chosen, told, *taught)}.npz"
         try:
-            weights: Weights = read_arrays(path)
-        except ValueError:
+            weights = read_arrays(path)
+            names = tuple(str(name) for name in weights.pop(_LABELS))
+            trained = LinearHead(names, weights.pop(_MATRIX), weights.pop(_BIAS))
+        except (ValueError, KeyError):
             first = fit_head(self.features(samples).values[rows], labels, head, whose)
-            weights = tune(
-                tokens, places[rows], labels, self._all_weights, first, FEATURE_BLOCKS, self.settings, quiet=self.quiet
+            targets = of_labels(labels, first.labels, self.settings.label_smoothing)
+            learnt = places[rows]
+            if lesson is not None:
+                assert lesson.labels == first.labels
+                targets, learnt = lesson.targets(targets), np.concatenate([learnt, len(self.listed) + lesson.rows])
+            weights, trained = tune(
+                self._trunk, tokens, learnt, targets, self._all_weights, first, self.settings, quiet=self.quiet
             )
+            own = {_LABELS: np.array(trained.labels), _MATRIX: trained.weights, _BIAS: trained.bias}
             with atomic_file(path) as file:
-                np.savez(file, **weights)  # type: ignore[arg-type]
-        return replace(self, weights=tuple(sorted(weights.items())))
+                np.savez(file, **weights, **own)  # type: ignore[arg-type]
+        # A head that is fitted on labels alone forgets what a teacher said; without a teacher it is the better one.
+        return replace(self, weights=tuple(sorted(weights.items())), head=None if lesson is None else trained)
+
+    def embeddings(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features of its one view, made of length 1."""
+        return embeddings_of(values, 1)
 
     def network(self) -> keras.Model:
         """With the trained weights."""
@@ -127,13 +150,12 @@ class TunedSource:
         return np.array(found, np.intp) if same else None
 
     def _tokens(self, samples: Sequence[Sample], *, looks: int = 1, alike: bool = False) -> Tokens:
-        # Training draws from looks in full precision; what is looked at in the end is as the bundle has it.
-        ranges = kept_ranges(self.name) if looks == 1 else None
-        graph = vit_tokens_graph(self._all_weights, side=self.preprocessing.side, ranges=ranges)
+        training = looks > 1
+        graph = self._trunk.frozen(self._all_weights, training=training)
         return keep_tokens(
             samples,
             graph,
-            weights_digest(self.name) + (f":int8-{ranges_digest(self.name)}" if ranges else ""),
+            self._trunk.identity(training=training),
             self.preprocessing,
             self.folder / "tokens",
             looks=looks,
@@ -141,23 +163,9 @@ class TunedSource:
             quiet=self.quiet,
         )
 
-    def _computed(self, tokens: Tokens) -> NDArray[np.float32]:
-        side, patches = self.preprocessing.side, self.patches
-        graph = vit_rest_graph(self._all_weights, side=side, blocks=FEATURE_BLOCKS, patches=patches)
-        # A photo at a time, as its numbers in 8 bits have one scale for all that runs together.
-        session = cpu_session(graph, 1)
-        width = int(session.get_outputs()[0].shape[-1])
-
-        def features(row: int) -> NDArray[np.float32]:
-            if not tokens.read[row]:
-                return np.zeros(width, np.float32)
-            given = {"block_tokens": tokens.at(row, 0)[np.newaxis].astype(np.float32), "inside": tokens.inside[row]}
-            return np.asarray(session.run(["features"], given)[0][0])
-
-        rows = range(len(tokens.read))
-        with ThreadPoolExecutor(processors()) as pool:
-            found = list(tqdm(pool.map(features, rows), desc="features", total=len(rows), disable=self.quiet))
-        return np.stack(found)
+    @property
+    def _trunk(self) -> Trunk:
+        return trunk_of(self.name, self.preprocessing.side, self.settings.unfrozen, self.patches)
 
     @cached_property
     def _all_weights(self) -> dict[str, Any]:
