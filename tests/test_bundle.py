@@ -41,6 +41,7 @@ from handlens.bundle import (
     MANIFEST,
     MAX_BYTES,
     MAX_MANIFEST_BYTES,
+    SHIPPED,
     BadBundleError,
     Bundle,
     Thresholds,
@@ -48,6 +49,8 @@ from handlens.bundle import (
     open_bundle,
 )
 from handlens.errors import MissingExtraError
+from handlens.identifier import Identifier
+from handlens.selftest import run_self_test
 from handlens.views import Preprocessing, View
 
 
@@ -105,6 +108,27 @@ def test_the_environment_names_the_default(tmp_path: Path, monkeypatch: pytest.M
 
 
 # Directories
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_bundle_in_the_package_is_known_by_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = open_bundle(name)
+    assert found.path.name == name
+    assert run_self_test(Identifier(found)).passed
+    monkeypatch.setenv("HANDLENS_BUNDLE", name)
+    assert default_bundle_path() == found.path
+    monkeypatch.chdir(tmp_path)
+    write_bundle(tmp_path / name)
+    assert open_bundle(name).name == found.name
+    assert open_bundle(f"./{name}").name != found.name  # a folder of that name
+    assert open_bundle(Path(name)).name != found.name
+
+
+def test_the_small_bundle_is_small() -> None:
+    assert sum(file.stat().st_size for file in open_bundle("small").path.iterdir()) <= 8e6
+    assert sum(file.stat().st_size for file in open_bundle("default").path.iterdir()) <= 45e6
 
 
 def test_no_bundle(tmp_path: Path) -> None:
