@@ -64,7 +64,9 @@ class Settings(BaseModel):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     workers: int = Field(default=1, ge=1, le=64, description="Processes, each with its own network, queue and counts.")
-    bundle: str | None = Field(default=None, description="Model bundle, folder or .zip; not set: the one that ships.")
+    bundle: str | None = Field(
+        default=None, description="Model bundle: `small`, a folder or .zip; not set: the default that ships."
+    )
     page: bool = Field(default=True, description="Whether the page and /docs are served.")
 
     max_body_bytes: PositiveInt = Field(

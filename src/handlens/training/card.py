@@ -92,7 +92,8 @@ def _making(run: Run) -> str:
     patches = f"Of a view it looks at {settings.patches} patches of {PATCH} px, those that show most of the specimen. "
     mirrored = "Mirrored copies are trained on as well. " if settings.mirror else ""
     more = ", ".join(_view(view) for view in settings.more_views)
-    thorough = f"A thorough look (`--thorough`) adds {more}, with a head of its own, and averages the logits. "
+    whose = "the same head" if settings.teacher else "a head of its own"
+    thorough = f"A thorough look (`--thorough`) adds {more}, with {whose}, and averages the logits. "
     fitted = (
         f"multinomial logistic regression on standardised features, C = {head.strength:g}, photos weighted by the "
         f"inverse frequency of their label to the power {head.balance:g}. {left_out if head.nuisance else ''}"
