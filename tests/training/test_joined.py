@@ -108,7 +108,7 @@ def test_what_cannot_be_joined(run: Run, folder: Path, tmp_path: Path) -> None:
     first, second = folder / "first", folder / "second"
     with pytest.raises(UsageError, match="two runs"):
         join(run.source, tmp_path / "a", [first])
-    with pytest.raises(BadRunError, match="linear heads"):
+    with pytest.raises(BadRunError, match="linear heads without mirrored copies"):
         join(run.source, tmp_path / "b", [first, folder / "run"])
     assert main(["train", str(run.source), "--out", str(tmp_path / "c"), "--method", "join", "--network", "lite0"]) == 2
     assert main(["train", str(run.source), "--out", str(tmp_path / "d"), "--runs", str(first), str(second)]) == 2

@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--look",
         choices=("frame", "whole", "box", "specimen", "both"),
         help="at the whole photo in three views (default) or in one, the specimen with its background greyed, that and "
-        "its middle, or all but the one",
+        "its middle, or these five together",
     )
     head.add_argument(
         "--patches",
@@ -92,14 +92,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--thorough",
         action="store_true",
         default=None,
-        help="also fit a head for the middle of the specimen, for `identify --thorough`; with --look box",
+        help="look at the middle as well when `identify --thorough` asks; with --look box or whole",
     )
     tune = parser.add_argument_group("with --method tune")
     tune.add_argument(
         "--teacher",
         type=Path,
         metavar="RUN",
-        help="a tuned run that the network learns from as well, on its own photos",
+        help="a run of --method tune, or of head with --no-mirror, that the network learns from as well",
     )
     tune.add_argument(
         "--teacher-share", type=float, metavar="SHARE", help="of what it learns of a labelled photo (default: 0.7)"

@@ -68,14 +68,15 @@ def model_card(name: str, run: Run, report: Mapping[str, Any], notes: str | None
     return "\n\n".join(sections) + "\n"
 
 
-def _making(run: Run) -> str:
+def _making(run: Run, *, alone: bool = True) -> str:
+    """`alone`: it is no part of a joined run, whose looks are told of all."""
     if isinstance(run.settings, FitSettings):
         return _fitting(run.settings, run.record["fit"])
     if isinstance(run.settings, JoinSettings):
         parts = parts_of(run.settings)
         looks = len(run.settings.more_views) // len(run.settings.preprocessing.views)
         thorough = f"A thorough look (`--thorough`) averages the logits of {1 + looks} such looks. " if looks else ""
-        each = "\n\n".join(f"{number}. {_making(part)}" for number, part in enumerate(parts, 1))
+        each = "\n\n".join(f"{number}. {_making(part, alone=False)}" for number, part in enumerate(parts, 1))
         return f"{len(parts)} networks, the mean of whose logits counts. {thorough}Each of its own:\n\n{each}"
     settings = run.settings
     views = [_view(view) for view in settings.preprocessing.views]
@@ -104,7 +105,7 @@ def _making(run: Run) -> str:
         f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
         f"{settings.preprocessing.side} px, through {_VIT.format(frozen) if vit else _LITE.format(settings.network)}. "
         f"{patches if settings.patches else ''}{tuned}{begun if tuned else reads + fitted}"
-        f"{mirrored}{thorough if more else ''}{_taught(run, settings)}"
+        f"{mirrored}{thorough if more and alone else ''}{_taught(run, settings)}"
         "Commands: `handlens train`, `handlens evaluate --field`, `handlens export`."
     )
 

@@ -42,6 +42,7 @@ from handlens.training.run import MODEL_FILE, BadRunError, JoinSettings, Run
 from handlens.training.samples import read_samples, with_split
 from handlens.training.vit import VITS
 from handlens.viewer import viewer_of
+from handlens.views import Preprocessing
 
 __all__ = ["export"]
 
@@ -89,8 +90,7 @@ def export(
         raise UsageError(f"{target.parent}: cannot be made: {error.strerror}") from error
     answers = AnswerSettings.from_dict(report["answers"])
     preprocessing = run.settings.preprocessing
-    picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
-    views = viewer_of(preprocessing).views(picture)[np.newaxis]
+    views = _drawn_views(preprocessing)
     parts = parts_of(run.settings) if isinstance(run.settings, JoinSettings) else [run]
     int8 = int8 or any(part.settings.network in VITS for part in parts)
     graphs = [_graph(part, int8=int8) for part in parts]
@@ -143,9 +143,7 @@ def _graph(run: Run, *, int8: bool) -> bytes:
     transformer = views_graph(net)
     graph = transformer or as_onnx(net)
     if not int8:
-        preprocessing = run.settings.preprocessing
-        picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
-        views = viewer_of(preprocessing).views(picture)[np.newaxis]
+        views = _drawn_views(run.settings.preprocessing)
         if (difference := agreement(net, _logits(graph, views), views)) > _TOLERANCE:
             raise BadRunError(f"the exported graph differs from Keras by {difference:.2g} in a logit")
         return graph
@@ -159,6 +157,12 @@ def _graph(run: Run, *, int8: bool) -> bytes:
     if agreed < _LEAST_AGREEMENT:
         raise BadRunError(f"the int8 graph answers only {agreed:.0%} of the training photos as Keras does")
     return graph
+
+
+def _drawn_views(preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Views (1, V, side, side, 3) of the picture that a bundle tests itself with."""
+    picture = read_photo(drawn_picture(), needed_side=preprocessing.needed_side).rgb
+    return viewer_of(preprocessing).views(picture)[np.newaxis]
 
 
 def _network(run: Run) -> keras.Model:

@@ -27,6 +27,7 @@ from handlens.training.run import (
     Run,
     TrainSettings,
     load_run,
+    plain_settings,
     read_split,
     write_record,
 )
@@ -104,7 +105,7 @@ def join(source: Path, folder: Path, runs: Sequence[Path]) -> Run:
     """
     if len(runs) < 2:
         raise UsageError("there is nothing to join: name two runs or more")
-    parts = [(run, _settings(run)) for run in map(load_run, runs)]
+    parts = [(run, plain_settings(run)) for run in map(load_run, runs)]
     first, settings = parts[0]
     for run, others in parts[1:]:
         if run.record["data_digest"] != first.record["data_digest"] or run.labels != first.labels:
@@ -115,7 +116,7 @@ def join(source: Path, folder: Path, runs: Sequence[Path]) -> Run:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be the folder of a run: {error.strerror}") from error
-    joined = JoinSettings(tuple(str(run.folder.absolute()) for run, _ in parts))
+    joined = JoinSettings(tuple(str(run.folder.absolute()) for run, _ in parts), settings.keep_unusable)
     data = read_joined(source, "train", joined)
     chosen = data.places(joined)
     more = {"parts": [run.record["settings"] for run, _ in parts]}
@@ -127,7 +128,7 @@ def read_joined(listed: Path, split: str, settings: JoinSettings, *, quiet: bool
     """The samples of one split as each part sees them. Raises BadRunError where they do not read the same ones."""
     parts = []
     for run in parts_of(settings):
-        own = _settings(run)
+        own = plain_settings(run)
         parts.append((read_split(listed, split, own, run.folder, mirror=False, quiet=quiet), own))
     files = [[sample.file for sample in data.samples] for data, _ in parts]
     if any(some != files[0] for some in files):
@@ -138,12 +139,6 @@ def read_joined(listed: Path, split: str, settings: JoinSettings, *, quiet: bool
 def parts_of(settings: JoinSettings) -> list[Run]:
     """The runs. Raises BadRunError."""
     return [load_run(Path(run)) for run in settings.runs]
-
-
-def _settings(run: Run) -> TrainSettings:
-    if not isinstance(run.settings, TrainSettings) or run.settings.mirror:
-        raise BadRunError(f"{run.folder}: only linear heads without mirrored copies can be joined")
-    return run.settings
 
 
 def _joined(parts: Sequence[tuple[FrozenData, TrainSettings]]) -> JoinedData:

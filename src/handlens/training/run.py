@@ -42,6 +42,7 @@ __all__ = [
     "Run",
     "TrainSettings",
     "load_run",
+    "plain_settings",
     "read_split",
     "train",
     "write_record",
@@ -139,9 +140,7 @@ class JoinSettings:
     @property
     def parts(self) -> tuple[TrainSettings, ...]:
         """Settings of the runs. Raises BadRunError."""
-        found = [load_run(Path(run)).settings for run in self.runs]
-        assert all(isinstance(one, TrainSettings) for one in found)
-        return tuple(one for one in found if isinstance(one, TrainSettings))
+        return tuple(plain_settings(load_run(Path(run))) for run in self.runs)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -347,6 +346,15 @@ def load_run(folder: Path) -> Run:
         raise BadRunError(f"{folder}: there is no finished training run here") from None
     except (ValueError, KeyError, TypeError, AttributeError, HandlensError) as error:
         raise BadRunError(f"{folder}: {RUN_FILE} cannot be read: {error!r}") from error
+
+
+def plain_settings(run: Run) -> TrainSettings:
+    """The settings of a run that another is made from. Raises BadRunError where it is no linear head, or one that
+    mirrored copies were trained on: features of those are not kept for all networks.
+    """
+    if not isinstance(run.settings, TrainSettings) or run.settings.mirror:
+        raise BadRunError(f"{run.folder}: only linear heads without mirrored copies can teach or be joined")
+    return run.settings
 
 
 def _settings(kind: str, stored: dict[str, Any]) -> TrainSettings | FitSettings | JoinSettings:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handlens.training.run import BadRunError, FrozenData, TrainSettings, load_run, read_split
+from handlens.training.run import BadRunError, FrozenData, TrainSettings, load_run, plain_settings, read_split
 from handlens.training.samples import Sample, read_samples, with_split
 from handlens.training.tuning.targets import Lesson, of_teacher
 
@@ -64,12 +64,9 @@ class Teacher:
 
 def open_teacher(folder: Path, source: Path, pupils: FrozenData, share: float, *, quiet: bool = False) -> Teacher:
     """The run in `folder` as the teacher of a network that is trained on photos of `source`. Raises BadRunError where
-    it is no tuned run, or of other photos.
+    it cannot teach, or does not read the same photos.
     """
-    run = load_run(folder)
-    settings = run.settings
-    if not isinstance(settings, TrainSettings) or settings.mirror:
-        raise BadRunError(f"{folder}: only a run of --method tune, or of --method head with --no-mirror, can teach")
+    settings = plain_settings(load_run(folder))
     data = read_split(source, "train", settings, folder, mirror=False, quiet=quiet)
     if [sample.file for sample in data.samples] != [sample.file for sample in pupils.samples]:
         raise BadRunError(f"{folder}: the teacher reads other photos of {source} than its pupil")

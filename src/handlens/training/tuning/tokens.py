@@ -1,4 +1,4 @@
-"""Tokens of many photos after the first blocks of a transformer, kept on disk; a killed run goes on where it was.
+"""What comes out of the frozen blocks of a network for many photos, kept on disk; a killed run goes on where it was.
 
 On disk, below the folder given, for every 64 photos of a list: `<key>/00000-tokens.npy` (n, looks, 1 + P, D) and
 `<key>/00000.npz` with `inside` (n, looks, 2, P) float32, `read` (n,) bool and `failures` (photos not read, 3) text.
@@ -9,7 +9,7 @@ there belongs to whole tokens. A photo of 224 pixels takes 395 KB with one look,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,7 +61,7 @@ class Tokens:
 
 def keep_tokens(
     samples: Sequence[Sample],
-    graph: bytes,
+    graph: Callable[[], bytes],
     identity: str,
     preprocessing: Preprocessing,
     folder: Path,
@@ -70,7 +70,9 @@ def keep_tokens(
     alike: bool = False,
     quiet: bool = False,
 ) -> Tokens:
-    """Runs `graph`, a `vit_tokens_graph` whose weights `identity` names, over looks at photos, or finds what is kept.
+    """Runs what `graph` makes, whose weights `identity` names, over looks at photos, or finds what is kept.
+
+    It takes `photo` uint8 (N, side, side, 3) and gives `block_tokens` (N, P, D) and, of a transformer, `inside`.
 
     The first look is the view of `preprocessing`, which must have one; the others are random. `alike`: of small copies,
     as in `features.extract`.
@@ -88,7 +90,7 @@ def keep_tokens(
             name, chunk = f"{start // _CHUNK:05d}", samples[start : start + _CHUNK]
             found = _kept(kept, name, len(chunk))
             if found is None:
-                session = session or cpu_session(graph)
+                session = session or cpu_session(graph())
                 _make(kept, name, list(pool.map(look, chunk)), session, look)
                 found = _kept(kept, name, len(chunk))
                 assert found is not None

@@ -105,8 +105,7 @@ class TunedSource:
         path = self.folder / "tuned" / f"{_digest(tokens.key, chosen, told, *taught)}.npz"
         try:
             weights = read_arrays(path)
-            names = tuple(str(name) for name in weights.pop(_LABELS))
-            trained = LinearHead(names, weights.pop(_MATRIX), weights.pop(_BIAS))
+            own = {} if lesson is None else {name: weights.pop(name) for name in (_LABELS, _MATRIX, _BIAS)}
         except (ValueError, KeyError):
             first = fit_head(self.features(samples).values[rows], labels, head, whose)
             targets = of_labels(labels, first.labels, self.settings.label_smoothing)
@@ -117,11 +116,12 @@ class TunedSource:
             weights, trained = tune(
                 self._trunk, tokens, learnt, targets, self._all_weights, first, self.settings, quiet=self.quiet
             )
-            own = {_LABELS: np.array(trained.labels), _MATRIX: trained.weights, _BIAS: trained.bias}
+            # A head that is fitted on labels alone forgets what a teacher said; without a teacher it is the better one.
+            own = {_LABELS: np.array(trained.labels), _MATRIX: trained.weights, _BIAS: trained.bias} if lesson else {}
             with atomic_file(path) as file:
                 np.savez(file, **weights, **own)  # type: ignore[arg-type]
-        # A head that is fitted on labels alone forgets what a teacher said; without a teacher it is the better one.
-        return replace(self, weights=tuple(sorted(weights.items())), head=None if lesson is None else trained)
+        head_of_its_own = LinearHead(tuple(map(str, own[_LABELS])), own[_MATRIX], own[_BIAS]) if own else None
+        return replace(self, weights=tuple(sorted(weights.items())), head=head_of_its_own)
 
     def embeddings(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features of its one view, made of length 1."""
@@ -151,11 +151,11 @@ class TunedSource:
 
     def _tokens(self, samples: Sequence[Sample], *, looks: int = 1, alike: bool = False) -> Tokens:
         training = looks > 1
-        graph = self._trunk.frozen(self._all_weights, training=training)
+        trunk = self._trunk
         return keep_tokens(
             samples,
-            graph,
-            self._trunk.identity(training=training),
+            lambda: trunk.frozen(self._all_weights, training=training),  # takes seconds, for nothing where all is kept
+            trunk.identity(training=training),
             self.preprocessing,
             self.folder / "tokens",
             looks=looks,
