@@ -163,6 +163,19 @@ def test_the_original_contract_names_the_best_of_the_ten(
         assert answer == {"La categoria es": expected}
 
 
+def test_the_small_bundle(drawn_pictures: list[Path]) -> None:
+    small = Identifier.load("small")
+    with running(create_app(small)) as address:
+        check_all_doors(small, address, drawn_pictures, "--bundle", "small")
+
+
+@pytest.mark.real_photos
+def test_real_photos_by_the_small_bundle(real_photos: Callable[[str, int], list[Path]]) -> None:
+    small = Identifier.load("small")
+    with running(create_app(small)) as address:
+        check_all_doors(small, address, real_photos("field", 12), "--bundle", "small")
+
+
 def test_a_bundle_with_the_mask_of_the_origin(drawn_pictures: list[Path], tmp_path: Path) -> None:
     pytest.importorskip("cv2", reason="OpenCV is not installed: it comes with the extra 'dataset'")
     from handlens.dataset.prepare.origin_mask import origin_picture
