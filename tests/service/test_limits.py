@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import time
@@ -10,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 import pytest
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from handlens.identifier import Identifier
@@ -132,6 +134,26 @@ def test_a_body_that_stops_is_cut_off(hurried: str, framing: bytes) -> None:
         check_problem(answer, 408, "slow-body")
         assert answer.headers["connection"] == "close"
         assert is_closed(connection)
+
+
+def test_what_an_application_does_not_take_is_not_read_on_and_on() -> None:
+    pieces: list[int] = []
+
+    async def idle(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        await asyncio.sleep(1)
+        more = True
+        while more:
+            message = await receive()
+            pieces.append(len(message["body"]))
+            more = message["more_body"]
+        await Response("taken")(scope, receive, send)
+
+    with running(idle) as address:
+        assert httpx.post(address, content=bytes(20_000_000), timeout=60).text == "taken"
+    assert sum(pieces) == 20_000_000
+    assert max(pieces) <= 2**20, "more than half a MiB and a piece was kept"
 
 
 def test_a_body_below_the_least_rate_is_cut_off_early(tiny: Identifier) -> None:

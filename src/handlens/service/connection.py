@@ -6,6 +6,7 @@
   stated to be of a size that is taken: a client that reads only after sending sees the answer, also of a service that
   has much to do, and one that never ends is cut off.
 - What is no HTTP, or has a head that is too long, gets a problem document like every other failure.
+- A large body is read without a pause at every piece, as long as little of it waits for the application.
 - Beyond `max_connections` requests are marked for the gate; beyond four times as many connections are closed at once.
 """
 
@@ -20,6 +21,7 @@ from typing import Any, Final
 import h11
 from starlette.responses import Response
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from handlens.service.gate import CROWDED
@@ -30,6 +32,8 @@ from handlens.service.settings import Settings
 __all__ = ["GuardedProtocol", "ServiceConfig"]
 
 _HARD_LIMIT: Final = 4
+_MOST_UNREAD: Final = 2**19
+"""Bytes of a body that may wait for the application: two pieces as asyncio reads them."""
 
 
 class ServiceConfig(Config):
@@ -53,6 +57,23 @@ class ServiceConfig(Config):
         )
 
 
+class _BodyFlow(FlowControl):
+    """Pauses for a body only where much of it waits.
+
+    uvicorn pauses at 64 KiB, which a piece of a photo exceeds: the selector would be told to stop and to go on for
+    every piece.
+    """
+
+    def __init__(self, transport: asyncio.Transport, connection: GuardedProtocol) -> None:
+        super().__init__(transport)
+        self._connection = connection
+
+    def pause_reading(self) -> None:
+        body_arrives = self._connection.conn.their_state is h11.SEND_BODY
+        if not body_arrives or len(self._connection.cycle.body) > _MOST_UNREAD:
+            super().pause_reading()
+
+
 class GuardedProtocol(H11Protocol):
     """A connection with deadlines; its configuration is a ServiceConfig."""
 
@@ -65,6 +86,7 @@ class GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for the first head."""
         super().connection_made(transport)
+        self.flow = _BodyFlow(transport, self)
         if len(self.connections) > _HARD_LIMIT * self._settings.max_connections:
             transport.abort()
         else:
