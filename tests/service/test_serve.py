@@ -133,8 +133,9 @@ def test_told_to_stop_it_ends_idle_connections_and_half_heads(tiny_bundle: Path)
         assert service.stop() == (0, "", "")
 
 
-def test_interrupted_it_stops_as_well(tiny_bundle: Path) -> None:
-    with served("--bundle", str(tiny_bundle)) as service:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_interrupted_it_stops_as_well(tiny_bundle: Path, workers: str) -> None:
+    with served("--bundle", str(tiny_bundle), "--workers", workers) as service:
         assert httpx.get(f"{service.address}/livez").status_code == 200
         service.process.send_signal(signal.SIGINT)
         assert service.process.communicate(timeout=60) == ("", "")

@@ -39,6 +39,16 @@ class CannotListenError(HandlensError):
     code = "cannot-listen"
 
 
+class _Supervisor(Multiprocess):
+    """Knows afterwards whether it was interrupted, as one process does."""
+
+    interrupted = False
+
+    def handle_int(self) -> None:
+        self.interrupted = True
+        super().handle_int()
+
+
 def serve(settings: Settings = Settings()) -> None:  # noqa: B008 - frozen
     """Serves until it is told to stop, and prints the address once it listens.
 
@@ -61,9 +71,11 @@ def serve(settings: Settings = Settings()) -> None:  # noqa: B008 - frozen
                 workers=settings.workers,
                 timeout_worker_healthcheck=_WORKER_STARTS_WITHIN,
             )
-            supervisor = Multiprocess(several, sockets=[listener])
+            supervisor = _Supervisor(several, sockets=[listener])
             _announce(settings, listener)
             supervisor.run()
+            if supervisor.interrupted:
+                raise KeyboardInterrupt
 
 
 def _loaded_app(settings: Settings) -> FastAPI:
