@@ -53,7 +53,7 @@ def test_settings_survive_storing() -> None:
 
 def test_calibrate_finds_the_temperature_and_keeps_the_promises() -> None:
     found = well_calibrated(LABELS, photos=6000, temperature=2.5)
-    settings = calibrate(found.logits, found.truth, LABELS, MINERALS)
+    settings = calibrate(found, MINERALS)
     assert settings.temperature == pytest.approx(2.5, rel=0.1)
     fresh = well_calibrated(LABELS, photos=6000, temperature=2.5, seed=1)
     probabilities = softmax(fresh.logits, settings.temperature)
@@ -74,7 +74,7 @@ def test_calibrate_finds_the_temperature_and_keeps_the_promises() -> None:
 def test_without_names_of_a_rank_its_threshold_is_one() -> None:
     labels = ("drawn disc", "drawn zigzag")
     found = well_calibrated(labels, photos=300)
-    settings = calibrate(found.logits, found.truth, labels, MINERALS)
+    settings = calibrate(found, MINERALS)
     assert settings.thresholds.variety == settings.thresholds.group == 1.0
     assert settings.thresholds.species < 1.0
 
@@ -94,7 +94,7 @@ def test_decisions_are_counted_as_they_are_made() -> None:
     named, right = dict.fromkeys(("variety", "species", "group"), 0), 0
     for fold in ("ann", "ben", "cleo"):
         here = found.folds == fold
-        settings = calibrate(found.logits[~here], found.truth[~here], LABELS, MINERALS)
+        settings = calibrate(found, MINERALS, ~here)
         for row, place in zip(softmax(found.logits[here], settings.temperature), found.truth[here], strict=True):
             answer = decide(row, taxonomy, settings.thresholds)
             if answer.rank != "unknown":

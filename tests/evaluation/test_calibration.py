@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from handlens.decision import prediction_set, softmax
-from handlens.evaluation.calibration import answer_threshold, fit_temperature, set_quantile
+from handlens.evaluation.calibration import answer_threshold, fit_temperature, set_level, set_quantile
 
 
 def drawn(
@@ -102,6 +102,44 @@ def test_new_photos_are_covered_as_promised() -> None:
         label in prediction_set(row, quantile) for row, label in zip(probabilities[2000:], truth[2000:], strict=True)
     ]
     assert np.mean(hits) == pytest.approx(0.9, abs=0.015)
+
+
+def folds_drawn_at(*temperatures: float) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.str_]]:
+    """Five hundred photos a fold, whose labels follow the logits the less the hotter the fold is."""
+    parts = [drawn(temperature, photos=500, seed=place) for place, temperature in enumerate(temperatures)]
+    folds = np.repeat([f"fold {place}" for place in range(len(parts))], 500)
+    return np.concatenate([logits for logits, _ in parts]), np.concatenate([truth for _, truth in parts]), folds
+
+
+def left_out(
+    logits: NDArray[np.float64], truth: NDArray[np.intp], folds: NDArray[np.str_], level: float | None
+) -> float:
+    """The share of photos of left-out folds that sets hold, whose level is `level` or fitted on the other folds."""
+    hits = []
+    for fold in np.unique(folds):
+        here = folds == fold
+        temperature = fit_temperature(logits[~here], truth[~here])
+        asked = set_level(logits[~here], truth[~here], folds[~here], 0.9) if level is None else level
+        quantile = set_quantile(softmax(logits[~here], temperature), truth[~here], asked)
+        hits.append(1 - softmax(logits[here], temperature)[np.arange(here.sum()), truth[here]] <= quantile)
+    return float(np.mean(np.concatenate(hits)))
+
+
+def test_folds_that_are_alike_need_no_other_level() -> None:
+    assert set_level(*folds_drawn_at(1, 1, 1, 1, 1, 1), 0.9) == pytest.approx(0.9, abs=0.011)
+
+
+def test_folds_that_differ_raise_the_level_until_it_is_kept() -> None:
+    found = folds_drawn_at(0.5, 0.5, 1, 1, 4, 4)
+    assert left_out(*found, 0.9) < 0.89
+    assert set_level(*found, 0.9) > 0.9
+    assert left_out(*found, 0.9) < left_out(*found, None) < 0.93
+    assert left_out(*found, set_level(*found, 0.9)) == pytest.approx(0.9, abs=0.01)
+
+
+@pytest.mark.parametrize("temperatures", [(1,), (1, 4)])
+def test_one_or_two_folds_say_nothing_of_others(temperatures: tuple[float, ...]) -> None:
+    assert set_level(*folds_drawn_at(*temperatures), 0.9) == 0.9
 
 
 def threshold(pairs: list[tuple[float, bool]], precision: float = 0.75, floor: float = 0.5) -> float:

@@ -94,7 +94,7 @@ def report(found: HeldOut) -> dict[str, Any]:
             "unusable_among_them": 50,
         },
         "machine": "2 x Drawn CPU",
-        "answers": calibrate(found.logits, found.truth, LABELS, MINERALS).as_dict(),
+        "answers": calibrate(found, MINERALS).as_dict(),
         "answers_from": BASIS,
         "protocols": {
             BASIS: describe(found, MINERALS, alone(found)),

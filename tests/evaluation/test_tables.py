@@ -45,7 +45,7 @@ def report() -> dict[str, Any]:
         "handlens": "0.1.0",
         "run": {"settings": {"network": "lite2"}, "labels": list(LABELS), "photos": 950, "unusable_among_them": 50},
         "machine": "2 x Drawn CPU",
-        "answers": calibrate(found.logits, found.truth, LABELS, MINERALS).as_dict(),
+        "answers": calibrate(found, MINERALS).as_dict(),
         "answers_from": name,
         "protocols": {
             name: describe(found, MINERALS, alone(found)),

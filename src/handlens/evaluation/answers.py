@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from handlens.bundle import Thresholds
 from handlens.decision import UNKNOWN, Taxonomy, decide, prediction_set, softmax
-from handlens.evaluation.calibration import answer_threshold, fit_temperature, set_quantile
+from handlens.evaluation.calibration import answer_threshold, fit_temperature, set_level, set_quantile
 from handlens.evaluation.protocol import HeldOut
 from handlens.minerals import KnowledgeBase
 
@@ -51,16 +51,16 @@ class AnswerSettings:
         return cls(stored["temperature"], stored["set_quantile"], Thresholds(**stored["thresholds"]))
 
 
-def calibrate(
-    logits: NDArray[np.float64], truth: NDArray[np.intp], labels: tuple[str, ...], minerals: KnowledgeBase
-) -> AnswerSettings:
-    """Temperature, quantile and thresholds from held-out logits (n, labels) and their true columns (n,)."""
+def calibrate(found: HeldOut, minerals: KnowledgeBase, kept: NDArray[np.bool_] | None = None) -> AnswerSettings:
+    """Temperature, quantile and thresholds from held-out photos, those that are `kept`, or all."""
+    rows = np.ones(len(found.truth), bool) if kept is None else kept
+    logits, truth, labels = found.logits[rows], found.truth[rows], found.labels
     temperature = fit_temperature(logits, truth)
     probabilities = softmax(logits, temperature)
     taxonomy = Taxonomy.of(labels, minerals)
     return AnswerSettings(
         temperature,
-        set_quantile(probabilities, truth, COVERAGE),
+        set_quantile(probabilities, truth, set_level(logits, truth, found.folds[rows], COVERAGE)),
         Thresholds(
             **{rank: _threshold(rank, probabilities, truth, taxonomy) for rank in ("variety", "species", "group")}
         ),
@@ -93,7 +93,7 @@ def decisions(found: HeldOut, minerals: KnowledgeBase) -> dict[str, Any]:
     count = {rank: [0, 0] for rank in ("variety", "species", "group", UNKNOWN)}
     for fold in np.unique(found.folds):
         here = found.folds == fold
-        settings = calibrate(found.logits[~here], found.truth[~here], found.labels, minerals)
+        settings = calibrate(found, minerals, ~here)
         for row, place in zip(softmax(found.logits[here], settings.temperature), found.truth[here], strict=True):
             answer = decide(row, taxonomy, settings.thresholds)
             count[answer.rank][0] += 1
@@ -113,15 +113,17 @@ def decisions(found: HeldOut, minerals: KnowledgeBase) -> dict[str, Any]:
 
 
 def sets(found: HeldOut, wanted: float = COVERAGE) -> dict[str, Any]:
-    """Coverage and size of the prediction sets made for the coverage `wanted`, each fold's with the quantile of the
-    other folds; `per_label`: the coverage of the photos of each label.
+    """Coverage and size of the prediction sets made for the coverage `wanted`, each fold's with the level and the
+    quantile of the other folds; `per_label`: the coverage of the photos of each label.
     """
     size = np.zeros(len(found.truth))
     covered = np.zeros(len(found.truth), bool)
     for fold in np.unique(found.folds):
         here = found.folds == fold
-        temperature = fit_temperature(found.logits[~here], found.truth[~here])
-        quantile = set_quantile(softmax(found.logits[~here], temperature), found.truth[~here], wanted)
+        logits, truth = found.logits[~here], found.truth[~here]
+        temperature = fit_temperature(logits, truth)
+        level = set_level(logits, truth, found.folds[~here], wanted)
+        quantile = set_quantile(softmax(logits, temperature), truth, level)
         for place in np.flatnonzero(here):
             members = prediction_set(softmax(found.logits[place], temperature), quantile)
             covered[place], size[place] = int(found.truth[place]) in members, len(members)

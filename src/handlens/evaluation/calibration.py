@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,9 @@ from scipy.optimize import minimize_scalar
 
 from handlens.decision import softmax
 
-__all__ = ["answer_threshold", "fit_temperature", "set_quantile"]
+__all__ = ["answer_threshold", "fit_temperature", "set_level", "set_quantile"]
+
+_LEVEL_STEP: Final = 0.005
 
 
 def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.intp]) -> float:
@@ -39,9 +42,35 @@ def set_quantile(probabilities: NDArray[np.float64], truth: NDArray[np.intp], co
     With the finite-sample correction of split conformal prediction. Source: Sadinle, Lei and Wasserman (JASA 2019);
     Angelopoulos and Bates, "A Gentle Introduction to Conformal Prediction" (2021).
     """
-    scores = np.sort(1.0 - probabilities[np.arange(len(truth)), truth])
+    return _quantile(np.sort(1.0 - probabilities[np.arange(len(truth)), truth]), coverage)
+
+
+def _quantile(scores: NDArray[np.float64], coverage: float) -> float:
     rank = math.ceil((len(scores) + 1) * coverage)
     return float(scores[rank - 1]) if rank <= len(scores) else 1.0
+
+
+def set_level(logits: NDArray[np.floating], truth: NDArray[np.intp], folds: NDArray[np.str_], coverage: float) -> float:
+    """The coverage to ask of `set_quantile` so that the sets hold the truth for `coverage` of the photos of a fold that
+    was left out; `coverage` itself where there are less than three folds.
+
+    Split conformal prediction keeps its word for photos like those it is fitted on, and photographers differ. So the
+    level is raised until it is kept from photographer to photographer among those that are known.
+    """
+    parts = []
+    for fold in np.unique(folds):
+        here = folds == fold
+        temperature = fit_temperature(logits[~here], truth[~here])
+        scores = 1.0 - softmax(logits, temperature)[np.arange(len(truth)), truth]
+        parts.append((np.sort(scores[~here]), scores[here]))
+    if len(parts) < 3:
+        return coverage
+    steps = np.append(np.arange(coverage, 1.0, _LEVEL_STEP), 1.0)
+    for level in steps:
+        covered = sum(int(np.sum(left_out <= _quantile(fitted, level))) for fitted, left_out in parts)
+        if covered >= coverage * len(truth):
+            break
+    return float(level)
 
 
 def answer_threshold(

@@ -109,7 +109,7 @@ def evaluate(
     }
     basis = next(f"{part}, {way}" for part, way in product(_PARTS, _WAYS) if f"{part}, {way}" in found)
     strangers = found[basis]
-    settings = calibrate(strangers.logits, strangers.truth, strangers.labels, minerals)
+    settings = calibrate(strangers, minerals)
     report: dict[str, Any] = {
         "handlens": __version__,
         "run": _identity(run),
