@@ -70,9 +70,7 @@ def figures() -> dict[str, Any]:
         "runs": {path.parent.name: run(path.parent) for path in sorted(RUNS.glob("*/run.json"))},
         "head": {
             "name": bundle["name"],
-            "strangers": protocols[f"ten labels, {STRANGERS}"]["flat"],
             "among": protocols[f"ten labels among all, {STRANGERS}"]["flat"],
-            "grouped": protocols["ten labels, grouped 5-fold"]["flat"],
         },
         "compare": read(RUNS / "compare" / "comparison.json"),
         "tune": read(RUNS / "tune" / "trials.json"),
