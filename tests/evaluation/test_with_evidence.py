@@ -228,15 +228,19 @@ def test_the_curves_have_the_shares_of_the_tables(found: Study) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
+    return made_run(tmp_path, LABELS, ("ten labels, leave-one-fold-out", "ten labels, grouped 5-fold"))
+
+
+def made_run(tmp_path: Path, labels: tuple[str, ...], names: tuple[str, ...]) -> Path:
     """A run that was evaluated, as `train` and `evaluate` leave it, with drawn predictions."""
-    part = well_calibrated(LABELS, photos=60)
+    part = well_calibrated(labels, photos=60)
     manifest = tmp_path / "manifest.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("file", "label", "group", "split", "fold"))
         rows.writerow(("broken.jpg", "quartz", "broken", "train", "ann"))
         rows.writerows(
-            (f"{place}.jpg", LABELS[true], f"g{place // 2}", "train", part.folds[place])
+            (f"{place}.jpg", labels[true], f"g{place // 2}", "train", part.folds[place])
             for place, true in enumerate(part.truth)
         )
     folder = tmp_path / "run"
@@ -246,11 +250,10 @@ def run(tmp_path: Path) -> Path:
         "kind": "head",
         "source": str(manifest),
         "settings": asdict(TrainSettings()),
-        "labels": list(LABELS),
+        "labels": list(labels),
         "failures": [["broken.jpg", "bad-photo", "cannot be read"]],
     }
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    names = ("ten labels, leave-one-fold-out", "ten labels, grouped 5-fold")
     report = {
         "run": {key: value for key, value in record.items() if key not in ("source", "failures")},
         "answers": {},
@@ -284,6 +287,18 @@ def test_the_command_writes_figures_tables_and_plots(run: Path, capsys: pytest.C
         assert f"| {strategy} | {100 * row['top1']:.1f} | " in text
     for kind in ("svg", "png"):
         assert (run / "evaluation" / "plots" / f"evidence-ten-labels.{kind}").stat().st_size > 1000
+
+
+def test_of_a_wider_model_the_ten_are_chosen_among_all(tmp_path: Path) -> None:
+    labels = tuple(sorted({*ORIGIN_TEN, "galena", "gold"}))
+    assert main(["evaluate", str(made_run(tmp_path, labels, ("all labels, leave-one-fold-out",))), "--evidence"]) == 0
+    report = json.loads((tmp_path / "run" / "evaluation" / "evidence.json").read_text(encoding="utf-8"))
+    whole, ten = report["protocols"].values()
+    assert list(report["protocols"])[1] == "ten labels among all, leave-one-fold-out"
+    truth = np.array(labels)[well_calibrated(labels, photos=60).truth]
+    assert (whole["photos"], ten["photos"]) == (60, np.isin(truth, ORIGIN_TEN).sum())
+    assert (whole["labels"], ten["labels"]) == (12, 10)
+    assert (tmp_path / "run" / "evaluation" / "plots" / "evidence-ten-labels-among-all.svg").is_file()
 
 
 def test_predictions_are_read_as_they_were_made(run: Path) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from handlens._version import __version__
 from handlens.dataset.files import write_atomically
 from handlens.evaluation.calibration import fit_temperature
+from handlens.evaluation.describe import restricted
 from handlens.evaluation.evaluate import read_report
 from handlens.evaluation.evidence_plots import accuracy_by_tests
 from handlens.evaluation.figures import write_figures
@@ -42,6 +43,7 @@ PUBLISHED: Final = (
     "that training did not see. The two are not comparable."
 )
 """So in the paper's code: `mineral_dataset_hardness` in load_data.py of zengxiang68/Mineral-Identification."""
+_AMONG: Final = "ten labels among all"
 _ABOUT: Final = (
     "Nobody did these tests: the specimens, their errors and mistakes are drawn from the knowledge base and from the "
     "stated error models, which also weigh the answers. So the figures say what tests are worth if these models are "
@@ -52,13 +54,16 @@ _ABOUT: Final = (
 def evaluate_evidence(run: Run, *, draws: int = 20, seed: int = 0, quiet: bool = False) -> dict[str, Any]:
     """Simulates tests for the held-out photos of an evaluated run, writes the report into its folder and returns it.
 
-    The protocols are leave-one-fold-out where the run has it, else grouped. Raises BadRunError where the run is not
+    The protocols are leave-one-fold-out where the run has it, else grouped; of a model of more labels than the origin's
+    ten, also these chosen among all. Raises BadRunError where the run is not
     evaluated or its photos have changed.
     """
     minerals = KnowledgeBase.load()
     basis = read_report(run)["answers_from"]
     way = basis.split(", ")[1]
     protocols = {name: found for name, found in read_held_out(run).items() if name.endswith(way)}
+    if (wider := protocols.get(f"all labels, {way}")) is not None and set(ORIGIN_TEN) < set(wider.labels):
+        protocols[f"{_AMONG}, {way}"] = restricted(wider, ORIGIN_TEN)
     samples = with_split(read_samples(run.source), "train")
     unread = {name for name, *_ in run.record["failures"]}
     studies = {
@@ -121,7 +126,7 @@ def _held_out(arrays: Mapping[str, NDArray[Any]], name: str) -> HeldOut:
 
 def _groups(run: Run, name: str, held: HeldOut, samples: Sequence[Sample]) -> NDArray[np.str_]:
     """The group of each held-out photo. Raises BadRunError where the listing is no longer that of the evaluation."""
-    if name.startswith("ten labels"):
+    if name.startswith("ten labels") and not name.startswith(_AMONG):
         samples = [sample for sample in samples if sample.label in ORIGIN_TEN]
     labels = [held.labels[column] for column in held.truth]
     found = [samples[place] for place in held.places] if held.places.max() < len(samples) else []
