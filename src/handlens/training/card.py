@@ -100,11 +100,12 @@ def _making(run: Run, *, alone: bool = True) -> str:
         f"inverse frequency of their label to the power {head.balance:g}. {left_out if head.nuisance else ''}"
     )
     reads = "A linear head reads the features of all views side by side: "
+    anew = f"{reads}{'fitted anew, ' if tuned else ''}{fitted}"
     begun = f"{reads}it was trained with them, and began as one on the features before that, {fitted}"
     return (
         f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
         f"{settings.preprocessing.side} px, through {_VIT.format(frozen) if vit else _LITE.format(settings.network)}. "
-        f"{patches if settings.patches else ''}{tuned}{begun if tuned else reads + fitted}"
+        f"{patches if settings.patches else ''}{tuned}{begun if settings.teacher else anew}"
         f"{mirrored}{thorough if more and alone else ''}{_taught(run, settings)}"
         "Commands: `handlens train`, `handlens evaluate --field`, `handlens export`."
     )
