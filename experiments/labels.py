@@ -6,8 +6,8 @@ RUN is a finished run of one network with a linear head; its network is tuned fo
 
     as it is        the head of the run
     balance         labels weighed by a power of their inverse frequency: 1 is every label alike, 0 every photo
-    adjusted        balance 0, and the logits less TAU times the logarithm of the label's frequency (A. Menon et al.,
-                    ICLR 2021)
+    adjusted        balance 0, and the logits less a multiple of the logarithm of the label's frequency (A. Menon et
+                    al., ICLR 2021), with the strength of the run's head and three times that
     confident       without the training photos whose label other training photos speak against: confident learning,
                     prune by class and by noise rate (C. Northcutt et al., JAIR 2021), from probabilities held out by
                     group
@@ -23,12 +23,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
+from scipy.special import log_softmax
 
 from experiments.features import MANIFEST
 from handlens.decision import softmax
 from handlens.evaluation.metrics import balanced_accuracy, top_k
-from handlens.evaluation.protocol import photographer_folds
+from handlens.evaluation.protocol import grouped_folds, photographer_folds
 from handlens.identifier import ORIGIN_TEN
 from handlens.training.head import HeadSettings, LinearHead, fit_head
 from handlens.training.run import FrozenData, load_run, plain_settings, read_split
@@ -72,24 +72,24 @@ def variants(
 ) -> Iterator[tuple[str, tuple[tuple[str, ...], Logits]]]:
     """Names, and each one's labels and log-probabilities (judged, labels)."""
     labels = np.array([seen.samples[place].label for place in train])
-    groups = np.array([seen.samples[place].group for place in train])
     folds = np.array([seen.samples[place].fold for place in train])
     shown, asked = seen.plain[train], seen.plain[judged]
 
-    def fitted(rows: NDArray[np.intp], **changed: float) -> LinearHead:
-        return fit_head(shown[rows], labels[rows], replace(settings, **changed), folds[rows])  # type: ignore[arg-type]
+    def fitted(rows: NDArray[np.intp], chosen: HeadSettings = settings) -> LinearHead:
+        return fit_head(shown[rows], labels[rows], chosen, folds[rows])
 
     everything = np.arange(len(train))
     head = fitted(everything)
-    base = logarithms(head.logits(asked))
+    base = log_softmax(head.logits(asked), axis=1)
     yield "as it is", (head.labels, base)
     counts = np.array([(labels == label).sum() for label in head.labels])
-    for power in (0.5, 0.0):
-        flat = logarithms(fitted(everything, balance=power).logits(asked))
-        yield f"balance {power:g}", (head.labels, flat)
-    for tau in (0.5, 1.0):
-        yield f"adjusted {tau:g}", (head.labels, flat - tau * np.log(counts / counts.sum()))
-    held = held_out(fitted, shown, labels, groups, head.labels)
+    half = fitted(everything, replace(settings, balance=0.5))
+    yield "balance 0.5", (head.labels, log_softmax(half.logits(asked), axis=1))
+    for strength in (settings.strength, 3 * settings.strength):
+        flat = log_softmax(fitted(everything, replace(settings, balance=0, strength=strength)).logits(asked), axis=1)
+        for tau in (0, 0.5, 1, 1.25, 1.5):
+            yield f"C {strength:g}, adjusted {tau:g}", (head.labels, flat - tau * np.log(counts / counts.sum()))
+    held = held_out(fitted, shown, grouped_folds(seen.at(train), folds=4), head.labels)
     for way, doubtful in (
         ("class", by_class(held, labels, head.labels)),
         ("noise", by_noise(held, labels, head.labels)),
@@ -97,8 +97,9 @@ def variants(
         kept = np.flatnonzero(~doubtful)
         print(f"    {way}: {doubtful.sum()} of {len(train)} training photos left out")
         cleaned = fitted(kept)
-        yield f"confident, by {way}", (cleaned.labels, logarithms(cleaned.logits(asked)))
-    near = np.log(neighbours(unit(seen, train), unit(seen, judged), labels, head.labels, counts) + 1e-3)
+        yield f"confident, by {way}", (cleaned.labels, log_softmax(cleaned.logits(asked), axis=1))
+    unit = seen.source.embeddings
+    near = np.log(neighbours(unit(shown), unit(asked), labels, head.labels, counts) + 1e-3)
     for share in (0.1, 0.3, 1.0):
         yield f"neighbours {share:g}", (head.labels, (1 - share) * base + share * near)
 
@@ -106,23 +107,23 @@ def variants(
 def held_out(
     fitted: Callable[[NDArray[np.intp]], LinearHead],
     shown: NDArray[np.float32],
-    labels: NDArray[np.str_],
-    groups: NDArray[np.str_],
+    parts: NDArray[np.str_],
     names: tuple[str, ...],
 ) -> Logits:
-    """Probabilities (n, labels) of training photos by heads that saw none of their group."""
-    found = np.zeros((len(labels), len(names)))
-    for some, others in StratifiedGroupKFold(4, shuffle=True, random_state=0).split(shown, labels, groups):
-        head = fitted(some)
+    """Probabilities (n, labels) of training photos by heads that saw none of their part."""
+    found = np.zeros((len(shown), len(names)))
+    for part in np.unique(parts):
+        head = fitted(np.flatnonzero(parts != part))
         columns = [names.index(label) for label in head.labels]
-        found[np.ix_(others, columns)] = softmax(head.logits(shown[others]).astype(np.float64), 1.0)
+        found[np.ix_(parts == part, columns)] = softmax(head.logits(shown[parts == part]).astype(np.float64), 1.0)
     return found
 
 
 def by_class(held: Logits, labels: NDArray[np.str_], names: tuple[str, ...]) -> NDArray[np.bool_]:
     """The photos that the confident joint counts for another label than their own."""
     own = np.array([names.index(label) for label in labels])
-    confident = thresholds(held, own)
+    # A label is confidently said of a photo from the mean on that it has over the photos of that label.
+    confident = np.array([held[own == column, column].mean() for column in range(len(names))])
     above = np.where(held >= confident, held, 0.0)
     return (above.max(axis=1) > 0) & (above.argmax(axis=1) != own)
 
@@ -140,15 +141,6 @@ def by_noise(held: Logits, labels: NDArray[np.str_], names: tuple[str, ...]) -> 
     return found
 
 
-def thresholds(held: Logits, own: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(labels,) the mean probability of a label over the photos that have it."""
-    return np.array([held[own == column, column].mean() for column in range(held.shape[1])])
-
-
-def unit(seen: FrozenData, places: NDArray[np.intp]) -> NDArray[np.float32]:
-    return seen.source.embeddings(seen.plain[places])
-
-
 def neighbours(
     shown: NDArray[np.float32],
     asked: NDArray[np.float32],
@@ -156,7 +148,7 @@ def neighbours(
     names: tuple[str, ...],
     counts: NDArray[np.intp],
 ) -> Logits:
-    """(asked, labels): shares of the nearest photos, by their cosine and as if every label had as many photos."""
+    """(asked, labels): shares of the nearest photos, by their cosine; those of frequent labels count less."""
     likeness = asked @ shown.T
     own = np.array([names.index(label) for label in labels])
     found = np.zeros((len(asked), len(names)))
@@ -165,11 +157,6 @@ def neighbours(
         weight = np.exp(SHARPNESS * (likeness[row, places] - likeness[row, places].max()))
         np.add.at(found[row], own[places], weight / counts[own[places]] ** 0.5)
     return np.asarray(found / found.sum(axis=1, keepdims=True))
-
-
-def logarithms(logits: NDArray[np.float32]) -> Logits:
-    moved = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return np.asarray(moved - np.log(np.exp(moved).sum(axis=1, keepdims=True)))
 
 
 def report(title: str, logits: Logits, truth: NDArray[np.intp], names: NDArray[np.str_]) -> None:
