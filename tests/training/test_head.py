@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from handlens.decision import softmax
 from handlens.errors import UsageError
-from handlens.training.head import HeadSettings, LinearHead, fit_head
+from handlens.training.head import HeadSettings, LinearHead, adjusted, fit_head
 from handlens.training.samples import BadSamplesError
 
 LABELS = ("agate", "quartz", "ruby")
@@ -82,6 +82,30 @@ def test_balance_gives_a_thin_label_its_share() -> None:
     assert recall(0.0) < recall(0.5) < recall(1.0)
 
 
+def test_what_is_frequent_is_taken_out_of_the_logits() -> None:
+    features, labels = clouds((300, 30, 15), distance=1.2)
+    plain, less, least = (
+        fit_head(features, labels, HeadSettings(strength=1.0, balance=0.0, adjust=times)) for times in (0.0, 1.0, 2.0)
+    )
+    share = np.log(np.array([300, 30, 15]) / 345)
+    np.testing.assert_allclose(plain.logits(features) - less.logits(features), np.tile(share, (345, 1)), atol=1e-3)
+    np.testing.assert_allclose(less.bias - least.bias, plain.bias - less.bias, atol=1e-5)
+    # Whoever takes all of it out is as a head that was fitted with every label alike.
+    fresh, truth = clouds((200, 200, 200), distance=1.2, seed=9)
+    balanced = fit_head(features, labels, HeadSettings(strength=1.0))
+    right = [np.mean(named(head, fresh) == truth) for head in (plain, less, balanced)]
+    assert right[0] + 0.1 < right[1]
+    assert right[1] == pytest.approx(right[2], abs=0.03)
+
+
+def test_a_head_with_a_label_in_each_photo_order() -> None:
+    head = LinearHead(("a", "b"), np.zeros((3, 2), np.float32), np.array([1.0, 2.0], np.float32))
+    found = adjusted(head, np.array(["b", "a", "b", "b"]), 1.5)
+    np.testing.assert_allclose(found.bias, [1 - 1.5 * np.log(0.25), 2 - 1.5 * np.log(0.75)], rtol=1e-6)
+    assert found.bias.dtype == np.float32
+    np.testing.assert_array_equal(adjusted(head, np.array(["a", "b"]), 0.0).bias, head.bias)
+
+
 def test_a_stronger_penalty_makes_flatter_answers() -> None:
     features, labels = clouds((40, 40, 40))
     flat, sharp = (
@@ -124,6 +148,8 @@ def test_fewer_than_two_labels(count: int) -> None:
         {"strength": float("inf")},
         {"balance": 1.5},
         {"balance": float("nan")},
+        {"adjust": -0.5},
+        {"adjust": float("inf")},
         {"iterations": 0},
     ],
 )

@@ -12,10 +12,10 @@ from handlens.errors import UsageError
 
 __all__ = ["add_arguments", "add_fit_arguments", "fit_settings", "run"]
 
-_HEAD_ONLY: Final = ("strength", "balance", "nuisance", "mirror", "look", "patches", "thorough")
+_HEAD_ONLY: Final = ("strength", "balance", "adjust", "nuisance", "mirror", "look", "patches", "thorough")
 _TUNED: Final = ("epochs", "batch", "rate", "label_smoothing", "seed", "unfrozen")
 """What tuning can be told of the options of training by gradient descent."""
-_TUNE_ONLY: Final = ("teacher", "teacher_share")
+_TUNE_ONLY: Final = ("tune_balance", "teacher", "teacher_share")
 _JOIN_ONLY: Final = ("runs",)
 _FIT_ONLY: Final = (
     "among",
@@ -68,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "photo does",
     )
     head.add_argument(
+        "--adjust",
+        type=float,
+        metavar="TIMES",
+        help="the logarithm of a label's frequency that its logit loses afterwards: 1 with --balance 0 (default: 0)",
+    )
+    head.add_argument(
         "--nuisance",
         type=int,
         metavar="K",
@@ -95,6 +101,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="look at the middle as well when `identify --thorough` asks; with --look box or whole",
     )
     tune = parser.add_argument_group("with --method tune")
+    tune.add_argument(
+        "--tune-balance",
+        type=float,
+        metavar="POWER",
+        help="as --balance, while the blocks are trained (default: 1)",
+    )
     tune.add_argument(
         "--teacher",
         type=Path,
@@ -181,7 +193,7 @@ def run(options: argparse.Namespace) -> int:
             network(options.network)
         given_head = {
             name: getattr(options, name)
-            for name in ("strength", "balance", "nuisance")
+            for name in ("strength", "balance", "adjust", "nuisance")
             if getattr(options, name) is not None
         }
         settings = TrainSettings(
@@ -215,6 +227,8 @@ def _tune_settings(options: argparse.Namespace) -> Any:
     from handlens.training.tuning.settings import TuneSettings
 
     given = {name: value for name in _TUNED if (value := getattr(options, name)) is not None}
+    if options.tune_balance is not None:
+        given["balance"] = options.tune_balance
     return TuneSettings.of(options.network, **given)
 
 

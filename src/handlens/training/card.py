@@ -95,9 +95,11 @@ def _making(run: Run, *, alone: bool = True) -> str:
     more = ", ".join(_view(view) for view in settings.more_views)
     whose = "the same head" if settings.teacher else "a head of its own"
     thorough = f"A thorough look (`--thorough`) adds {more}, with {whose}, and averages the logits. "
+    less = f"Its logits lose {head.adjust:g} times the logarithm of how frequent their label is in training. "
     fitted = (
-        f"multinomial logistic regression on standardised features, C = {head.strength:g}, photos weighted by the "
-        f"inverse frequency of their label to the power {head.balance:g}. {left_out if head.nuisance else ''}"
+        f"multinomial logistic regression on standardised features, C = {head.strength:g}, "
+        f"{_weighed(settings.tune.balance if settings.tune and settings.teacher else head.balance, 'counts')}. "
+        f"{left_out if head.nuisance else ''}"
     )
     reads = "A linear head reads the features of all views side by side: "
     anew = f"{reads}{'fitted anew, ' if tuned else ''}{fitted}"
@@ -106,6 +108,7 @@ def _making(run: Run, *, alone: bool = True) -> str:
         f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
         f"{settings.preprocessing.side} px, through {_VIT.format(frozen) if vit else _LITE.format(settings.network)}. "
         f"{patches if settings.patches else ''}{tuned}{begun if settings.teacher else anew}"
+        f"{less if head.adjust else ''}"
         f"{mirrored}{thorough if more and alone else ''}{_taught(run, settings)}"
         "Commands: `handlens train`, `handlens evaluate --field`, `handlens export`."
     )
@@ -125,8 +128,16 @@ def _tuning(tune: TuneSettings) -> str:
     return (
         f"Its last {tune.unfrozen} blocks were trained together with a head for {tune.epochs} "
         f"epochs (AdamW, rate {tune.rate:g}, batch {tune.batch}, label smoothing {tune.label_smoothing:g}) on "
-        f"{tune.looks} looks at each photo, random parts under other lights among them; every label counted the same. "
+        f"{tune.looks} looks at each photo, random parts under other lights among them; "
+        f"{_weighed(tune.balance, 'counted')}. "
     )
+
+
+def _weighed(balance: float, counts: str) -> str:
+    """`counts`: the word in its tense."""
+    if balance in (0, 1):
+        return f"every {'label' if balance else 'photo'} {counts} the same"
+    return f"every photo {counts} by the inverse frequency of its label to the power {balance:g}"
 
 
 def _view(view: View) -> str:

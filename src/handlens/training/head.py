@@ -1,9 +1,11 @@
-"""A linear head over frozen features: balanced multinomial logistic regression, blind to who took the photo."""
+"""A linear head over frozen features: multinomial logistic regression, blind to who took the photo, for which no label
+is likelier than another before the photo is seen.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from handlens.errors import UsageError
 from handlens.training.samples import BadSamplesError
 
-__all__ = ["HeadSettings", "LinearHead", "fit_head"]
+__all__ = ["HeadSettings", "LinearHead", "adjusted", "fit_head"]
 
 _ENOUGH: Final = 20
 """Photos of one label by one photographer from which on their mean is as sure as it gets."""
@@ -23,13 +25,14 @@ _NOTHING: Final = 1e-6
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
     """`strength`: inverse of the L2 penalty on standardised features. `balance`: 0 to 1, the power of the inverse class
-    frequency that weighs a sample (1: every label counts the same, 0: every photo does). `nuisance`: how many
-    directions to leave out in which photos of one label differ from photographer to photographer. Raises UsageError for
-    values that make no sense.
+    frequency that weighs a sample (1: every label counts the same, 0: every photo does). `adjust`: how much of a
+    label's frequency is taken out of its logit afterwards (`adjusted`). `nuisance`: how many directions to leave out in
+    which photos of one label differ from photographer to photographer. Raises UsageError for values that make no sense.
     """
 
     strength: float = 1e-3
     balance: float = 1.0
+    adjust: float = 0.0
     nuisance: int = 0
     iterations: int = 300
 
@@ -38,6 +41,8 @@ class HeadSettings:
             raise UsageError(f"strength is {self.strength}: it must be more than 0")
         if not 0 <= self.balance <= 1:
             raise UsageError(f"balance is {self.balance}: it must be from 0 to 1")
+        if not (math.isfinite(self.adjust) and self.adjust >= 0):
+            raise UsageError(f"adjust is {self.adjust}: it must be 0 or more")
         if self.nuisance < 0:
             raise UsageError(f"nuisance is {self.nuisance}: it must be 0 or more")
         if self.iterations < 1:
@@ -88,11 +93,22 @@ def fit_head(
         )
     coefficients = coefficients - (coefficients @ left_out) @ left_out.T
     weights = (coefficients / deviation).T
-    return LinearHead(
+    head = LinearHead(
         labels=tuple(str(name) for name in names),
         weights=weights.astype(np.float32),
         bias=(intercept - mean @ weights).astype(np.float32),
     )
+    return adjusted(head, labels, settings.adjust)
+
+
+def adjusted(head: LinearHead, labels: NDArray[np.str_], times: float) -> LinearHead:
+    """The same with logits that lose `times` the logarithm of their label's share among `labels` (n,), those of the
+    photos it was fitted on, every one of the head's among them.
+
+    Source: A. Menon et al., "Long-tail learning via logit adjustment" (ICLR 2021).
+    """
+    counts = np.bincount(np.searchsorted(head.labels, labels), minlength=len(head.labels))
+    return replace(head, bias=(head.bias - times * np.log(counts / len(labels))).astype(np.float32))
 
 
 def _nuisance(

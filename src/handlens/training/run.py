@@ -258,8 +258,10 @@ def read_split(
         return data
     from handlens.training.tuning.teacher import open_teacher
 
-    teacher = open_teacher(Path(settings.teacher), listed, data, settings.teacher_share, quiet=quiet)
     assert isinstance(source, TunedSource)
+    assert settings.tune is not None
+    given = (settings.teacher_share, settings.tune.balance)
+    teacher = open_teacher(Path(settings.teacher), listed, data, *given, quiet=quiet)
     return replace(data, source=replace(source, more=teacher.more), teacher=teacher)
 
 

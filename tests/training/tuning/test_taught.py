@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,11 +136,44 @@ def test_what_a_teacher_says_of_photos_that_it_may_not_have_seen(data: FrozenDat
     assert part.teacher.lesson(np.arange(len(part.samples))).labels == ("calcite", "quartz")
 
 
+def test_a_teacher_speaks_of_labels_as_frequent_as_its_pupil_sees_them(data: FrozenData) -> None:
+    assert data.teacher is not None
+    everything = np.arange(len(data.samples))
+    counts = np.unique([sample.label for sample in data.samples], return_counts=True)[1]
+    shares = np.log(counts / counts.sum())
+    settings = data.teacher.settings
+    natural = replace(settings, head=replace(settings.head, balance=0.0, adjust=1.5))
+    each = [
+        np.log(replace(data.teacher, settings=natural, balance=balance).lesson(everything).learnt.probabilities)
+        for balance in (0.0, 1.0)
+    ]
+    less = each[0] - each[1]
+    np.testing.assert_allclose(
+        less - less.mean(axis=1, keepdims=True), np.tile(shares - shares.mean(), (len(less), 1)), atol=1e-3
+    )
+    # One that saw every label alike has nothing more to take out.
+    plain, asked = (replace(data.teacher, balance=balance).lesson(everything).learnt for balance in (0.0, 1.0))
+    np.testing.assert_array_equal(plain.probabilities, asked.probabilities)
+
+
+def test_the_trained_head_loses_what_is_frequent(run: Run, data: FrozenData) -> None:
+    settings = settings_of(run)
+    chosen = data.places(settings)
+    plain = data.seen_by(chosen, settings).head(chosen, settings.head)
+    less = replace(settings, head=replace(settings.head, adjust=1.0))
+    counts = np.unique([data.samples[place].label for place in chosen], return_counts=True)[1]
+    found = data.seen_by(chosen, less).head(chosen, less.head)  # the network that is kept, no other
+    np.testing.assert_allclose(plain.bias - found.bias, np.log(counts / counts.sum()), atol=1e-5)
+    np.testing.assert_array_equal(plain.weights, found.weights)
+
+
 def test_targets() -> None:
     names = ("a", "b")
     alone = of_labels(np.array(["a", "a", "a", "b"]), names, 0.2)
     np.testing.assert_allclose(alone.probabilities[[0, 3]], [[0.9, 0.1], [0.1, 0.9]])
     np.testing.assert_allclose(alone.weights, [2 / 3, 2 / 3, 2 / 3, 2])
+    np.testing.assert_allclose(of_labels(np.array(["a", "a", "a", "b"]), names, 0.2, 0.5).weights ** 2, alone.weights)
+    np.testing.assert_array_equal(of_labels(np.array(["a", "a", "a", "b"]), names, 0.2, 0.0).weights, [1, 1, 1, 1])
     told = of_teacher(np.log([[0.25, 0.75]] * 4))
     more = of_teacher(np.array([[0.0, 0.0]]))
     mixed = Lesson(names, told, 0.5, np.array([7]), more).targets(alone)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from handlens.cli.main import main
 from handlens.errors import UsageError
 from handlens.identifier import Identifier
 from handlens.selftest import run_self_test
+from handlens.training.card import model_card
 from handlens.training.features import Features
 from handlens.training.frozen import weights_of
 from handlens.training.run import Run, TrainSettings, load_run, read_split
@@ -93,6 +96,20 @@ def test_the_card_says_what_was_trained(folder: Path) -> None:
     assert "Its last 1 blocks were trained" in card
     assert "it looks at 9 patches of 14 px" in card
     assert "rate 0.0003" in card
+    assert "every label counted the same" in card
+    assert "every label counts the same" in card
+
+
+def test_the_card_says_how_frequent_labels_are_dealt_with(run: Run) -> None:
+    settings = settings_of(run)
+    assert settings.tune is not None
+    head = replace(settings.head, balance=0.0, adjust=1.25)
+    natural = replace(settings, head=head, tune=replace(settings.tune, balance=0.5))
+    report = json.loads((run.folder / "evaluation" / "report.json").read_text(encoding="utf-8"))
+    card = model_card("natural", replace(run, settings=natural), report, None)
+    assert "every photo counted by the inverse frequency of its label to the power 0.5" in card
+    assert "every photo counts the same" in card
+    assert "lose 1.25 times the logarithm of how frequent their label is" in card
 
 
 def test_a_second_time_nothing_is_computed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +124,26 @@ def test_a_second_time_nothing_is_computed(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(VitTrunk, "features", never)
     data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
     assert len(data.seen_by(data.places(settings), settings).plain) == len(data.samples)
+
+
+def test_another_head_is_fitted_on_the_network_that_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(run)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("tuned again")
+
+    monkeypatch.setattr("handlens.training.tuning.tuned.tune", never)
+    data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
+    chosen = data.places(settings)
+    other = replace(settings, head=replace(settings.head, balance=0.0, adjust=1.0))
+    with threadpool_limits(1):
+        seen = data.seen_by(chosen, other)
+        assert not np.array_equal(seen.head(chosen, other.head).weights, seen.head(chosen, settings.head).weights)
+    assert settings.tune is not None
+    assert isinstance(data.source, TunedSource)
+    frozen = replace(data.source, settings=replace(settings.tune, balance=0.0))
+    with pytest.raises(AssertionError, match="tuned again"):
+        replace(data, source=frozen).seen_by(chosen, other)
 
 
 def test_damaged_tokens_are_made_again(run: Run, tmp_path: Path) -> None:
@@ -158,6 +195,7 @@ def test_random_looks_are_the_same_for_a_name_and_leave_the_background() -> None
         {"looks": 0},
         {"seed": -1},
         {"decay": -1.0},
+        {"balance": 1.5},
     ],
 )
 def test_settings_that_make_no_sense(wrong: dict[str, float]) -> None:

@@ -45,16 +45,18 @@ class Lesson:
         return Targets(mixed, labelled.weights).followed_by(self.more)
 
 
-def of_labels(labels: NDArray[np.str_], names: Sequence[str], smoothing: float) -> Targets:
-    """Of photos with these labels (n,), all of them in `names`, in alphabetical order; every label counts the same.
+def of_labels(labels: NDArray[np.str_], names: Sequence[str], smoothing: float, balance: float = 1.0) -> Targets:
+    """Of photos with these labels (n,), all of them in `names`, in alphabetical order.
 
-    `smoothing`: the share of a target that is spread over all labels.
+    `smoothing`: the share of a target that is spread over all labels. `balance`: the power of the inverse class
+    frequency that weighs a photo, 1: every label counts the same.
     """
     truth = np.searchsorted(names, labels)
     counts = np.bincount(truth, minlength=len(names))
     target = np.full((len(labels), len(names)), smoothing / len(names), np.float32)
     target[np.arange(len(labels)), truth] += 1 - smoothing
-    return Targets(target, (len(labels) / (len(names) * np.maximum(counts, 1))).astype(np.float32)[truth])
+    weights = (len(labels) / (len(names) * np.maximum(counts, 1))) ** balance
+    return Targets(target, weights.astype(np.float32)[truth])
 
 
 def of_teacher(logits: NDArray[np.floating], temperature: float = 1.0) -> Targets:

@@ -25,13 +25,15 @@ _SEEN = "A"
 @dataclass(frozen=True, slots=True)
 class Teacher:
     """`data`: the photos that the pupil is trained and judged on, as the teacher's network sees them before it is
-    tuned. `more`: photos without a label. `share`: of a labelled photo's target that is the teacher's.
+    tuned. `more`: photos without a label. `share`: of a labelled photo's target that is the teacher's. `balance`: that
+    of the pupil's training, as whose photos its labels shall be frequent.
     """
 
     data: FrozenData
     settings: TrainSettings
     more: tuple[Sample, ...]
     share: float
+    balance: float
 
     def subset(self, labels: Sequence[str]) -> Teacher:
         """The same of the photos with one of `labels`."""
@@ -42,7 +44,8 @@ class Teacher:
         or a collection that only photos have which it was not tuned on.
         """
         seen = self.data.seen_by(places, self.settings)
-        head = seen.head(places, self.settings.head)
+        own = self.settings.head
+        head = seen.head(places, replace(own, adjust=max(0.0, self.balance - own.balance)))
         learnt = self.data.at(places)
         groups, origins = {one.group for one in learnt}, {one.origin for one in learnt}
         held_groups = {one.group for one in self.data.samples} - groups
@@ -62,13 +65,15 @@ class Teacher:
         )
 
 
-def open_teacher(folder: Path, source: Path, pupils: FrozenData, share: float, *, quiet: bool = False) -> Teacher:
-    """The run in `folder` as the teacher of a network that is trained on photos of `source`. Raises BadRunError where
-    it cannot teach, or does not read the same photos.
+def open_teacher(
+    folder: Path, source: Path, pupils: FrozenData, share: float, balance: float, *, quiet: bool = False
+) -> Teacher:
+    """The run in `folder` as the teacher of a network that is trained on photos of `source`; `share`, `balance`: see
+    `Teacher`. Raises BadRunError where it cannot teach, or does not read the same photos.
     """
     settings = plain_settings(load_run(folder))
     data = read_split(source, "train", settings, folder, mirror=False, quiet=quiet)
     if [sample.file for sample in data.samples] != [sample.file for sample in pupils.samples]:
         raise BadRunError(f"{folder}: the teacher reads other photos of {source} than its pupil")
     others = with_split(read_samples(source), "others") if source.is_file() else []
-    return Teacher(data, settings, tuple(one for one in others if one.half == _SEEN), share)
+    return Teacher(data, settings, tuple(one for one in others if one.half == _SEEN), share, balance)

@@ -23,7 +23,7 @@ from handlens.dataset.files import atomic_file
 from handlens.training.arrays import read_arrays
 from handlens.training.features import Features, embeddings_of
 from handlens.training.frozen import frozen_network, weights_of
-from handlens.training.head import HeadSettings, LinearHead, fit_head
+from handlens.training.head import HeadSettings, LinearHead, adjusted, fit_head
 from handlens.training.samples import Sample
 from handlens.training.tuning.loop import tune
 from handlens.training.tuning.settings import TuneSettings
@@ -96,7 +96,8 @@ class TunedSource:
         labels = np.array([samples[row].label for row in rows])
         whose = np.array([samples[row].fold for row in rows])
         chosen = "\n".join(f"{samples[row].file}\t{samples[row].label}\t{samples[row].fold}" for row in rows)
-        told = json.dumps([asdict(self.settings), asdict(head)], sort_keys=True)
+        beginning = replace(head, balance=self.settings.balance, adjust=0.0)
+        told = json.dumps([_told(self.settings), _told(beginning)], sort_keys=True)
         taught = (
             ()
             if lesson is None
@@ -107,8 +108,8 @@ class TunedSource:
             weights = read_arrays(path)
             own = {} if lesson is None else {name: weights.pop(name) for name in (_LABELS, _MATRIX, _BIAS)}
         except (ValueError, KeyError):
-            first = fit_head(self.features(samples).values[rows], labels, head, whose)
-            targets = of_labels(labels, first.labels, self.settings.label_smoothing)
+            first = fit_head(self.features(samples).values[rows], labels, beginning, whose)
+            targets = of_labels(labels, first.labels, self.settings.label_smoothing, self.settings.balance)
             learnt = places[rows]
             if lesson is not None:
                 assert lesson.labels == first.labels
@@ -120,8 +121,12 @@ class TunedSource:
             own = {_LABELS: np.array(trained.labels), _MATRIX: trained.weights, _BIAS: trained.bias} if lesson else {}
             with atomic_file(path) as file:
                 np.savez(file, **weights, **own)  # type: ignore[arg-type]
-        head_of_its_own = LinearHead(tuple(map(str, own[_LABELS])), own[_MATRIX], own[_BIAS]) if own else None
-        return replace(self, weights=tuple(sorted(weights.items())), head=head_of_its_own)
+        taught_head = LinearHead(tuple(map(str, own[_LABELS])), own[_MATRIX], own[_BIAS]) if own else None
+        return replace(
+            self,
+            weights=tuple(sorted(weights.items())),
+            head=None if taught_head is None else adjusted(taught_head, labels, head.adjust),
+        )
 
     def embeddings(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features of its one view, made of length 1."""
@@ -179,6 +184,12 @@ class TunedSource:
             state.update(value.tobytes())
         state.update(f"{self.patches} patches".encode() if self.patches else b"")
         return state.hexdigest()
+
+
+def _told(settings: TuneSettings | HeadSettings) -> dict[str, Any]:
+    """By name, without what says the same as before there was such a setting: what was kept then is still found."""
+    newer = {"balance": 1.0} if isinstance(settings, TuneSettings) else {"adjust": 0.0}
+    return {name: value for name, value in asdict(settings).items() if name not in newer or value != newer[name]}
 
 
 def _digest(*parts: str) -> str:
