@@ -215,10 +215,12 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
             raise BadBundleError(f"{place}: {name} is damaged: its sha256 is not the one in {MANIFEST}")
         contents[name] = content
     try:
-        bundle = _checked(place, manifest, contents[GRAPH])
+        info = read_graph(contents[GRAPH])
+        bundle = replace(_checked(place, manifest, info), graph=contents[GRAPH])
+        width = info.outputs["embedding"][1]
         localiser = _localiser(place, bundle.preprocessing, contents)
-        open_set = _open_set(place, manifest, contents)
-        thorough = _thorough(place, manifest, contents, bundle)
+        open_set = _open_set(place, manifest, contents, width)
+        thorough = _thorough(place, manifest, contents, bundle, width)
         card = contents.get(CARD, b"").decode("utf-8")
         references = contents.get(REFERENCES_FILE, b"")
         return replace(
@@ -237,7 +239,7 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
         raise BadBundleError(f"{place}: {MANIFEST} is incomplete or of a wrong type: {error!r}") from error
 
 
-def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes) -> Bundle:
+def _checked(place: Path, manifest: Mapping[str, Any], graph: GraphInfo) -> Bundle:
     if not isinstance(manifest["labels"], list):
         raise BadBundleError(f"{place}: the labels are no list")
     labels = tuple(manifest["labels"])
@@ -246,7 +248,7 @@ def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes) -> Bundle:
     if len(set(labels)) != len(labels) or len(labels) < 2:
         raise BadBundleError(f"{place}: the labels must be two or more different names")
     preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
-    _check_shapes(place, read_graph(graph), labels, preprocessing)
+    _check_shapes(place, graph, labels, preprocessing)
     thresholds = {rank: _number(value) for rank, value in manifest["thresholds"].items()}
     if thresholds.keys() != {"variety", "species", "group"} or not all(0 < t <= 1 for t in thresholds.values()):
         raise BadBundleError(f"{place}: the thresholds must be of variety, species and group, in (0, 1]")
@@ -266,7 +268,7 @@ def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes) -> Bundle:
         temperature=temperature,
         thresholds=Thresholds(**thresholds),
         set_quantile=quantile,
-        graph=graph,
+        graph=b"",
         manifest=manifest,
     )
 
@@ -280,21 +282,21 @@ def _localiser(place: Path, preprocessing: Preprocessing, contents: Mapping[str,
     return LocaliserFiles(contents[LOCALISER_MANIFEST], contents[LOCALISER_GRAPH], place)
 
 
-def _open_set(place: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> OpenSet | None:
+def _open_set(
+    place: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes], width: int | None
+) -> OpenSet | None:
     found = OpenSet.read(manifest.get("open_set", {}), contents)
-    width = read_graph(contents[GRAPH]).outputs["embedding"][1]
     if found is not None and width != len(found.mean):
         raise BadBundleError(f"{place}: the graph's embedding is {width} wide, the unknown score's {len(found.mean)}")
     return found
 
 
 def _thorough(
-    place: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes], bundle: Bundle
+    place: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes], bundle: Bundle, width: int | None
 ) -> Thorough | None:
     if "thorough" not in manifest:
         return None
     found = Thorough.read(manifest["thorough"], contents, bundle.preprocessing)
-    width = read_graph(contents[GRAPH]).outputs["embedding"][1]
     if found.heads is not None and width is not None and found.heads.shape[1:] != (width + 1, len(bundle.labels)):
         what = f"heads {found.heads.shape} of more views do not fit an embedding of {width}"
         raise BadBundleError(f"{place}: the {what} and {len(bundle.labels)} labels")
