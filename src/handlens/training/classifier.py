@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from handlens.training.head import LinearHead
 from handlens.training.onnx_ready import exportable
 
-__all__ = ["agreement", "as_onnx", "multi_view_classifier", "one_view_classifier"]
+__all__ = ["agreement", "as_onnx", "multi_view_classifier", "name_values", "one_view_classifier", "only_used_versions"]
 
 _OPSET = 17
 
@@ -66,13 +66,10 @@ def as_onnx(net: keras.Model) -> bytes:
     _name_input(graph, net.inputs[0].name)
     for value in [*graph.graph.input, *graph.graph.output]:
         value.type.tensor_type.shape.dim[0].dim_param = "N"
-    used = {node.domain for node in graph.graph.node}
-    versions = [version for version in graph.opset_import if version.domain in used]  # the runtime lists all it knows
-    del graph.opset_import[:]
-    graph.opset_import.extend(versions)
+    only_used_versions(graph)
     graph.graph.name = net.name
     graph.graph.doc_string = graph.doc_string = ""
-    _name_values(graph)
+    name_values(graph)
     onnx.checker.check_model(graph, full_check=True)
     return bytes(graph.SerializeToString(deterministic=True))
 
@@ -104,7 +101,15 @@ def _name_outputs(graph: Any, names: list[str]) -> None:
         value.name = name
 
 
-def _name_values(graph: Any) -> None:
+def only_used_versions(graph: Any) -> None:
+    """Drops the versions of operator sets of which no operator is used: the runtime lists all that it knows."""
+    used = {node.domain for node in graph.graph.node}
+    versions = [version for version in graph.opset_import if version.domain in used]
+    del graph.opset_import[:]
+    graph.opset_import.extend(versions)
+
+
+def name_values(graph: Any) -> None:
     """Names nodes, weights and inner values by their order of use, and puts the weights into it: the exporter's own
     names and order differ from run to run, and so would the file.
     """

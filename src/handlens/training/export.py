@@ -33,6 +33,7 @@ from handlens.training.card import model_card
 from handlens.training.classifier import agreement, as_onnx, one_view_classifier
 from handlens.training.fitting.settings import FitSettings
 from handlens.training.frozen import views_graph
+from handlens.training.fused import fused
 from handlens.training.joined import parts_of
 from handlens.training.joined_graph import joined_graph
 from handlens.training.lite import LITE_FAMILY
@@ -94,7 +95,10 @@ def export(
     parts = parts_of(run.settings) if isinstance(run.settings, JoinSettings) else [run]
     int8 = int8 or any(part.settings.network in VITS for part in parts)
     graphs = [_graph(part, int8=int8) for part in parts]
-    graph = graphs[0] if len(graphs) == 1 else joined_graph(graphs)
+    whole = graphs[0] if len(graphs) == 1 else joined_graph(graphs)
+    graph = fused(whole)
+    if (difference := float(np.abs(_logits(graph, views) - _logits(whole, views)).max())) > _TOLERANCE:
+        raise BadRunError(f"the graph with fused operators differs by {difference:.2g} in a logit")
     files = {GRAPH: graph, CARD: model_card(name, run, report, notes, int8=int8).encode("utf-8")}
     if preprocessing.needs_specimen:
         localiser = LocaliserFiles.read()
