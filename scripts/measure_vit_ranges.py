@@ -3,8 +3,8 @@
     python scripts/measure_vit_ranges.py MANIFEST
 
 Of 64 photos of the split "train", drawn at random, the greyed box of the specimen goes through the pretrained network
-in 32 bits; kept is the largest magnitude of every channel behind the normalisations of the blocks up to CHOICE. See
-`handlens.training.smoothing` for what it is good for.
+in 32 bits; kept is the largest magnitude of every channel behind the normalisations of the blocks up to CHOICE, and
+behind the GELU of every block. See `handlens.training.smoothing` for what it is good for.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from handlens.photo import read_photo
 from handlens.training.frozen import frozen_network, weights_of
 from handlens.training.run import LOOKS
 from handlens.training.samples import read_samples, with_split
-from handlens.training.smoothing import MATRIX_BEHIND
-from handlens.training.vit import CHOICE, FEATURE_BLOCKS, VIT_SIDE
+from handlens.training.smoothing import GELU, MATRIX_BEHIND
+from handlens.training.vit import CHOICE, DEPTH, FEATURE_BLOCKS, VIT_SIDE
 from handlens.training.vit_graph import vit_features_graph
 from handlens.training.weights import WEIGHTS_FOLDER
 from handlens.viewer import viewer_of
@@ -47,6 +47,9 @@ def main() -> None:
         for node in graph.graph.node
         if node.op_type == "LayerNormalization"
     }
+    gelus = [node.output[0] for node in graph.graph.node if node.op_type == "Gelu"]  # in the order of the blocks
+    where |= {f"block{number:02d}_{GELU}": output for number, output in enumerate(gelus)}
+    wanted += [f"block{number:02d}_{GELU}" for number in range(DEPTH)]
     for name in wanted:
         graph.graph.output.append(helper.make_tensor_value_info(where[name], TensorProto.FLOAT, None))
     session = cpu_session(graph.SerializeToString())

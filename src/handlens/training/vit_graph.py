@@ -5,9 +5,10 @@ network is that of `vit`, and tests hold the two together.
 
 The large matrices of the later blocks are int8 with a scale an output; what they are multiplied with becomes uint8 when
 the graph runs, with a scale a tensor: for all photos of one run, so that they should be run one at a time. In the first
-blocks that loses most (half a standard deviation of a feature by the fourth, and little behind it): two of their four
-matrices are kept in half precision and computed in single. The two behind a normalisation are so too, or in whole
-numbers with smoother scales (`smoothing`), which loses an eighth of a standard deviation. Source: Jacob et al.,
+blocks that loses most (half a standard deviation of a feature by the fourth, and little behind it): without ranges,
+their matrices are kept in half precision and computed in single. With them (`smoothing`) only the one behind the
+attention is; the two behind a normalisation are in whole numbers with smoother scales, and the last of every block is
+with outliers apart and a scale a token, which together lose a seventh of a standard deviation. Source: Jacob et al.,
 "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (CVPR 2018).
 """
 
@@ -21,7 +22,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from handlens.training.smoothing import Ranges, smoothed
+from handlens.training.smoothing import GELU, Ranges, ordered, smoothed
 from handlens.training.vit import (
     BACKGROUND,
     CHOICE,
@@ -49,6 +50,10 @@ _PLAIN_BLOCKS: Final = CHOICE + 1
 TOKENS_BLOCK: Final = _PLAIN_BLOCKS - 1
 """The block, counted from 0, after which `vit_tokens_graph` stops: the last that is not in whole numbers."""
 _TO_THE_END: Final = 2**31
+_OUTLIERS: Final = 128
+"""So many of the 1,536 channels behind a GELU, the largest, may be outliers."""
+_LEAST_TOP: Final = 0.2
+"""What the largest channel of a token is taken for at least: no GELU is less than -0.17."""
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -64,8 +69,8 @@ def vit_features_graph(
     """`photo` uint8 (N, side, side, 3) → `features` float32 (N, 3 * 384 * len(blocks)), those of `vit_backbone`.
 
     `weights`: arrays named `<layer>/<variable>` as the Keras network has them. `patches`: how many of them are looked
-    at, 0 for all. `ranges`: of the first blocks' normalisations, behind which matrices are then in whole numbers, too.
-    `int8=False`: in float32 throughout.
+    at, 0 for all. `ranges`: of what leads to matrices (`smoothing`), which are then in whole numbers, too, or more
+    exact ones. `int8=False`: in float32 throughout.
     """
     graph = _Graph(weights, side, patches, ranges, int8=int8)
     features = graph.features(graph.node("Cast", ["photo"], to=TensorProto.FLOAT), tuple(blocks))
@@ -117,14 +122,16 @@ def vit_tokens_graph(weights: Weights, *, side: int, ranges: Ranges | None = Non
     return graph.bytes({"photo": ["N", side, side, 3]}, graph.between)
 
 
-def vit_rest_graph(weights: Weights, *, side: int, blocks: Sequence[int], patches: int = 0) -> bytes:
+def vit_rest_graph(
+    weights: Weights, *, side: int, blocks: Sequence[int], patches: int = 0, ranges: Ranges | None = None
+) -> bytes:
     """`block_tokens` and `inside` of `vit_tokens_graph` → `features`, those of `vit_features_graph` in whole numbers.
 
-    `patches`: as in `vit_features_graph`. Raises ValueError for a block of `blocks` before TOKENS_BLOCK.
+    `patches` and `ranges`: as in `vit_features_graph`. Raises ValueError for a block of `blocks` before TOKENS_BLOCK.
     """
     if min(blocks) < TOKENS_BLOCK:
         raise ValueError(f"blocks {tuple(blocks)}: the tokens are those after block {TOKENS_BLOCK}")
-    graph = _Graph(weights, side, patches, None, int8=True)
+    graph = _Graph(weights, side, patches, ranges, int8=True)
     tokens, inside = graph.chosen("block_tokens", "inside")
     parts = graph.parts(tokens, inside) if TOKENS_BLOCK in blocks else []
     features = graph.rest(tokens, inside, _PLAIN_BLOCKS, tuple(blocks), parts)
@@ -137,7 +144,7 @@ class _Graph:
 
     def __init__(self, weights: Weights, side: int, patches: int, ranges: Ranges | None, *, int8: bool) -> None:
         self._ranges = ranges if int8 and ranges is not None else {}
-        self._weights = smoothed(weights, self._ranges)
+        self._weights = ordered(smoothed(weights, self._ranges), self._ranges)
         self._grid = side // PATCH
         self._all = self._grid**2
         self._looked_at = patches or self._all
@@ -311,7 +318,10 @@ class _Graph:
         x = self.node("Add", [x, self._dense(y, f"{name}_projection", whole=late)])
         y = self._behind_norm(x, f"{name}_norm2", f"{name}_up", late=late)
         y = self.node("Gelu", [y], approximate="none")
-        return self.node("Add", [x, self._dense(y, f"{name}_down", whole=late)])
+        largest = self._ranges.get(f"{name}_{GELU}")
+        if largest is None:
+            return self.node("Add", [x, self._dense(y, f"{name}_down", whole=late)])
+        return self.node("Add", [x, self._outliers_apart(y, f"{name}_down", np.sort(largest)[::-1])])
 
     def _behind_norm(self, x: str, norm: str, name: str, *, late: bool) -> str:
         """What is normalised, times a matrix: in whole numbers in the late blocks, and where its range is known."""
@@ -323,10 +333,16 @@ class _Graph:
         if not self._int8:
             return self.node("Add", [self.node("MatMul", [x, self.constant(f"{name}/kernel", kernel)]), bias])
         if not whole:
-            # The runtime does this once, when it makes a session.
-            half = self.constant(f"{name}/kernel", kernel.astype(np.float16))
-            single = self.node("Cast", [half], to=TensorProto.FLOAT)
-            return self.node("Add", [self.node("MatMul", [x, single]), bias])
+            return self.node("Add", [self.node("MatMul", [x, self._half(f"{name}/kernel", kernel)]), bias])
+        return self.node("Add", [self._in_whole_numbers(x, name), bias])
+
+    def _half(self, name: str, kernel: NDArray[np.float32]) -> str:
+        """A constant that is kept in half precision; the runtime makes it single once, when it makes a session."""
+        return self.node("Cast", [self.constant(name, kernel.astype(np.float16))], to=TensorProto.FLOAT)
+
+    def _in_whole_numbers(self, x: str, name: str) -> str:
+        """`x` times a matrix."""
+        kernel = self._weights[f"{name}/kernel"]
         scale = np.maximum(np.abs(kernel).max(axis=0), 1e-12) / _STEPS
         steps = self.constant(f"{name}/kernel", np.rint(kernel / scale).astype(np.int8))
         number = len(self._nodes)
@@ -336,5 +352,25 @@ class _Graph:
         )
         product = self.node("MatMulInteger", [rows, steps, its_zero])
         scales = self.node("Mul", [its_scale, self.constant(f"{name}/scale", scale.astype(np.float32))])
-        made = self.node("Mul", [self.node("Cast", [product], to=TensorProto.FLOAT), scales])
-        return self.node("Add", [made, bias])
+        return self.node("Mul", [self.node("Cast", [product], to=TensorProto.FLOAT), scales])
+
+    def _outliers_apart(self, x: str, name: str, largest: NDArray[np.float32]) -> str:
+        """What comes out of a GELU (N, T, channels) times a matrix, and its bias: in whole numbers but for what the
+        first channels have beyond the size of the others, each token with a scale of its own. `largest`: of each
+        channel, in falling order.
+        """
+        kernel, limit = self._weights[f"{name}/kernel"], float(largest[_OUTLIERS])
+        limits = np.full(len(largest), np.finfo(np.float32).max, np.float32)
+        limits[:_OUTLIERS] = limit
+        within = self.node("Min", [x, self.constant(f"{name}/limits", limits)])
+        beyond = self.node("Relu", [self.node("Sub", [self._first_channels(x), self.number(limit)])])
+        apart = self.node("MatMul", [beyond, self._half(f"{name}/outliers", kernel[:_OUTLIERS])])
+        last = self.constant("axis -1", np.array([-1], np.int64))
+        top = self.node("Max", [self.node("ReduceMax", [within, last], keepdims=1), self.number(_LEAST_TOP)])
+        made = self.node("Mul", [self._in_whole_numbers(self.node("Div", [within, top]), name), top])
+        bias = self.constant(f"{name}/bias", self._weights[f"{name}/bias"])
+        return self.node("Add", [self.node("Add", [made, bias]), apart])
+
+    def _first_channels(self, x: str) -> str:
+        places = [self.constant(f"place {value}", np.array([value], np.int64)) for value in (0, _OUTLIERS, 2)]
+        return self.node("Slice", [x, *places])

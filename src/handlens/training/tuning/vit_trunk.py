@@ -60,7 +60,8 @@ class VitTrunk:
 
     def features(self, weights: Weights, tokens: Tokens, *, quiet: bool) -> NDArray[np.float32]:
         """By the network in whole numbers, as the bundle has it."""
-        graph = vit_rest_graph(weights, side=self.side, blocks=FEATURE_BLOCKS, patches=self.patches)
+        ranges = kept_ranges(self.network)
+        graph = vit_rest_graph(weights, side=self.side, blocks=FEATURE_BLOCKS, patches=self.patches, ranges=ranges)
         # A photo at a time, as its numbers in 8 bits have one scale for all that runs together.
         session = cpu_session(graph, 1)
         width = int(session.get_outputs()[0].shape[-1])
