@@ -161,6 +161,31 @@ def test_a_specimen_that_fills_the_frame_is_not_greyed() -> None:
     np.testing.assert_array_equal(made[0], made[1])
 
 
+def test_a_view_that_is_one_of_the_others_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes: list[Box] = []
+    padded = make_views.__globals__["_padded"]
+
+    def counted(picture: Image.Image, box: Box, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+        boxes.append(box)
+        made: NDArray[np.uint8] = padded(picture, box, preprocessing)
+        return made
+
+    monkeypatch.setattr("handlens.views._padded", counted)
+    rgb = np.random.default_rng(5).integers(0, 256, (40, 60, 3), np.uint8)
+    grey, frame = View("padded", 1.0, "specimen", True), Box(0, 0, 60, 40)
+    made = make_views(rgb, whole_frame(rgb), Preprocessing(32, (grey, PADDED, WHOLE, View("crop", 0.5), PADDED)))
+    assert boxes == [frame]
+    for place in (1, 4):
+        np.testing.assert_array_equal(made[place], made[0])
+    assert not np.array_equal(made[2], made[3])
+    mask = np.zeros((128, 128), np.uint8)
+    mask[32:96, 32:96] = 255
+    boxes.clear()
+    made = make_views(rgb, Specimen(frame, fills_frame=False, mask=mask), Preprocessing(32, (grey, PADDED)))
+    assert boxes == [frame, frame]
+    assert not np.array_equal(made[0], made[1])
+
+
 def test_views_of_the_specimen_in_json() -> None:
     stored = STORED | {
         "views": [{"kind": "crop", "fraction": 0.7, "region": "specimen", "grey": True}, {"kind": "padded"}]

@@ -169,9 +169,13 @@ def make_views(rgb: NDArray[np.uint8], specimen: Specimen, preprocessing: Prepro
         greyed = Image.fromarray(grey_background(rgb, specimen, preprocessing.fill))
     side = preprocessing.side
     views = np.empty((len(preprocessing.views), side, side, 3), np.uint8)
+    made: dict[tuple[object, ...], int] = {}
     for index, view in enumerate(preprocessing.views):
         seen, box = greyed if view.grey else picture, specimen.box if view.region == "specimen" else frame
-        if view.kind == "padded":
+        # Where the specimen fills the frame, a view of it is one of the whole photo.
+        if (same := made.setdefault((id(seen), box, view.kind, view.fraction), index)) != index:
+            views[index] = views[same]
+        elif view.kind == "padded":
             views[index] = _padded(seen, box, preprocessing)
         else:
             views[index] = _crop(seen, box, view.fraction, preprocessing)

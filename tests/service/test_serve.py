@@ -20,6 +20,8 @@ import httpx
 import pytest
 
 from handlens.service.keys import new_key
+from handlens.service.serve import network_threads
+from handlens.service.settings import Settings
 from service.running import JPEG, check_problem, connected, drawn, encoded, metric, read_answer
 
 PHOTO = {"photos": ("a.jpg", JPEG)}
@@ -230,3 +232,11 @@ def test_what_is_set_wrongly_is_said_and_nothing_is_served(
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("processors", "settings", "threads"),
+    [(2, {}, 1), (8, {}, 4), (8, {"workers": 2}, 2), (8, {"workers": 16}, 1), (3, {"max_concurrent": 1}, 3)],
+)
+def test_photos_side_by_side_share_the_processors(processors: int, settings: dict[str, int], threads: int) -> None:
+    assert network_threads(Settings(**settings), processors) == threads  # type: ignore[arg-type]

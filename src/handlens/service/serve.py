@@ -20,13 +20,14 @@ from uvicorn.supervisors import Multiprocess
 from handlens.bundle import open_bundle
 from handlens.errors import HandlensError
 from handlens.identifier import Identifier
+from handlens.processors import processors
 from handlens.service.app import create_app
 from handlens.service.connection import ServiceConfig
 from handlens.service.keys import Keys
 from handlens.service.logs import log_config
 from handlens.service.settings import Settings, is_loopback
 
-__all__ = ["CannotListenError", "serve"]
+__all__ = ["CannotListenError", "network_threads", "serve"]
 
 _WORKER_STARTS_WITHIN: Final = 60
 """Seconds after which a worker that does not answer is replaced; the first include its imports."""
@@ -79,7 +80,15 @@ def serve(settings: Settings = Settings()) -> None:  # noqa: B008 - frozen
 
 
 def _loaded_app(settings: Settings) -> FastAPI:
-    return create_app(Identifier.load(settings.bundle), settings)
+    threads = network_threads(settings, processors())
+    return create_app(Identifier.load(settings.bundle, threads=threads), settings)
+
+
+def network_threads(settings: Settings, processors: int) -> int:
+    """How many threads a photo is scored with: those that are scored side by side use up the `processors`, and more
+    threads than that only wait for each other.
+    """
+    return max(1, processors // (settings.max_concurrent * settings.workers))
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:
