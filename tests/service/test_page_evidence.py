@@ -27,6 +27,9 @@ def shown(visit: Any, identifier: Identifier, evidence: dict[str, str]) -> None:
     decision = answer.decision
     name = "unknown" if decision.rank == "unknown" else identifier.minerals.display(decision.name, "en")
     expect(visit.page.locator("#decision")).to_have_text(name, ignore_case=True)
+    how = "No answer" if decision.rank == "unknown" else r"\w+, [\d.<>]+\s?% likely"
+    spoken = visit.page.locator("#status")
+    expect(spoken).to_have_text(re.compile(rf"^{re.escape(name)}, {how}", re.IGNORECASE))
 
 
 def test_the_controls_are_the_tests_that_there_are(visits: Any) -> None:
@@ -64,7 +67,7 @@ def test_every_test_changes_the_answer_as_python_does(visits: Any, identifier: I
     expect(visit.page.locator("#weighed")).to_contain_text(
         "hardness 3 ± 0.5; specific gravity 2.71 ± 0.1; streak: white"
     )
-    expect(visit.page.locator("#status")).to_contain_text("% likely")
+    expect(visit.page.locator("#status")).to_contain_text("hardness 3±0.5 does not fit")
     # And back: the slider at its left end is no test.
     sent = visit.weighed(lambda: visit.slide(0.5))
     assert "hardness" not in sent
