@@ -82,6 +82,11 @@ def test_every_test_changes_the_answer_as_python_does(visits: Any, identifier: I
     expect(visit.page.locator("#hardness")).to_be_focused()
     expect(visit.page.locator("#gravity")).to_have_value("")
     assert visit.page.locator('#tests input[value=""]:checked').count() == len(CHOICES)
+    # What leaves little to choose from gives a name.
+    visit.weighed(lambda: visit.slide(7))
+    visit.weighed(lambda: visit.page.locator("#gravity").fill("2.65"))
+    shown(visit, identifier, {"hardness": "7", "gravity": "2.65"})
+    expect(visit.page.locator("#status")).to_contain_text("% likely")
     assert visit.count("/v1/identify") == 1
     assert visit.said == []
 
