@@ -216,7 +216,7 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
         contents[name] = content
     try:
         info = read_graph(contents[GRAPH])
-        bundle = replace(_checked(place, manifest, info), graph=contents[GRAPH])
+        bundle = _checked(place, manifest, contents[GRAPH], info)
         width = info.outputs["embedding"][1]
         localiser = _localiser(place, bundle.preprocessing, contents)
         open_set = _open_set(place, manifest, contents, width)
@@ -239,7 +239,7 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
         raise BadBundleError(f"{place}: {MANIFEST} is incomplete or of a wrong type: {error!r}") from error
 
 
-def _checked(place: Path, manifest: Mapping[str, Any], graph: GraphInfo) -> Bundle:
+def _checked(place: Path, manifest: Mapping[str, Any], graph: bytes, info: GraphInfo) -> Bundle:
     if not isinstance(manifest["labels"], list):
         raise BadBundleError(f"{place}: the labels are no list")
     labels = tuple(manifest["labels"])
@@ -248,7 +248,7 @@ def _checked(place: Path, manifest: Mapping[str, Any], graph: GraphInfo) -> Bund
     if len(set(labels)) != len(labels) or len(labels) < 2:
         raise BadBundleError(f"{place}: the labels must be two or more different names")
     preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
-    _check_shapes(place, graph, labels, preprocessing)
+    _check_shapes(place, info, labels, preprocessing)
     thresholds = {rank: _number(value) for rank, value in manifest["thresholds"].items()}
     if thresholds.keys() != {"variety", "species", "group"} or not all(0 < t <= 1 for t in thresholds.values()):
         raise BadBundleError(f"{place}: the thresholds must be of variety, species and group, in (0, 1]")
@@ -268,7 +268,7 @@ def _checked(place: Path, manifest: Mapping[str, Any], graph: GraphInfo) -> Bund
         temperature=temperature,
         thresholds=Thresholds(**thresholds),
         set_quantile=quantile,
-        graph=b"",
+        graph=graph,
         manifest=manifest,
     )
 

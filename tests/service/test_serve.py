@@ -239,4 +239,4 @@ def test_what_is_set_wrongly_is_said_and_nothing_is_served(
     [(2, {}, 1), (8, {}, 4), (8, {"workers": 2}, 2), (8, {"workers": 16}, 1), (3, {"max_concurrent": 1}, 3)],
 )
 def test_photos_side_by_side_share_the_processors(processors: int, settings: dict[str, int], threads: int) -> None:
-    assert network_threads(Settings(**settings), processors) == threads  # type: ignore[arg-type]
+    assert network_threads(Settings.model_validate(settings), processors) == threads

@@ -98,7 +98,7 @@ def test_what_is_frequent_is_taken_out_of_the_logits() -> None:
     assert right[1] == pytest.approx(right[2], abs=0.03)
 
 
-def test_a_head_with_a_label_in_each_photo_order() -> None:
+def test_shares_are_of_the_photos_in_whatever_order() -> None:
     head = LinearHead(("a", "b"), np.zeros((3, 2), np.float32), np.array([1.0, 2.0], np.float32))
     found = adjusted(head, np.array(["b", "a", "b", "b"]), 1.5)
     np.testing.assert_allclose(found.bias, [1 - 1.5 * np.log(0.25), 2 - 1.5 * np.log(0.75)], rtol=1e-6)

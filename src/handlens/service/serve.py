@@ -84,11 +84,11 @@ def _loaded_app(settings: Settings) -> FastAPI:
     return create_app(Identifier.load(settings.bundle, threads=threads), settings)
 
 
-def network_threads(settings: Settings, processors: int) -> int:
-    """How many threads a photo is scored with: those that are scored side by side use up the `processors`, and more
-    threads than that only wait for each other.
+def network_threads(settings: Settings, available: int) -> int:
+    """How many threads a photo is scored with: those that are scored side by side use up the `available` processors,
+    and more threads than that only wait for each other.
     """
-    return max(1, processors // (settings.max_concurrent * settings.workers))
+    return max(1, available // (settings.max_concurrent * settings.workers))
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

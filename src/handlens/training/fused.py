@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from typing import Final
 
 import onnx
 import onnxruntime
 
-from handlens.training.classifier import name_values, only_used_versions
+from handlens.training.onnx_rewrite import name_values, only_used_versions, rewritten
 
 __all__ = ["fused"]
 
-_UNFOLDED = ["ConstantFolding"]
+_UNFOLDED: Final = ["ConstantFolding"]
 
 
 def fused(graph: bytes) -> bytes:
@@ -21,14 +20,8 @@ def fused(graph: bytes) -> bytes:
 
     Constants are left as they are: weights in half precision would be folded into twice the size.
     """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.log_severity_level = 3  # it warns that the file is for this processor, which is not so at this level
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fused.onnx"
-        options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=_UNFOLDED)
-        model = onnx.load(path)
+    level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    model = rewritten(graph, level, without=_UNFOLDED)
     name_values(model)
     only_used_versions(model)
     onnx.checker.check_model(model, full_check=True)

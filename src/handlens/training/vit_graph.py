@@ -226,15 +226,13 @@ class _Graph:
     def parts(self, x: str, inside: str) -> list[str]:
         """What is read of a block's tokens: the class token (N, 1, D) and two means of the others (N, 2, D)."""
         normed = self._norm(x, "norm")
-        return [self._part(normed, 0, 1), self._part(normed, 1, _TO_THE_END, inside)]
+        first, others = self._part(normed, 0, 1), self._part(normed, 1, _TO_THE_END)
+        return [first, self.node("MatMul", [inside, others])]
 
-    def _part(self, normed: str, start: int, end: int, inside: str = "") -> str:
-        """Tokens from `start` to `end` (N, n, D), or with `inside` two means of them (N, 2, D): all, and inside."""
-        places = [self.constant(f"place {value}", np.array([value], np.int64)) for value in (start, end, 1)]
-        part = self.node("Slice", [normed, *places])
-        if not inside:
-            return part
-        return self.node("MatMul", [inside, part])
+    def _part(self, x: str, start: int, end: int, axis: int = 1) -> str:
+        """What is from `start` to `end` along an axis: by default, of tokens (N, 1 + P, D)."""
+        places = [self.constant(f"place {value}", np.array([value], np.int64)) for value in (start, end, axis)]
+        return self.node("Slice", [x, *places])
 
     def _inside(self, first: str) -> str:
         """Weights (N, 2, P) of the patches: all alike, and by how much of each is no background; both sum to 1."""
@@ -288,13 +286,9 @@ class _Graph:
         positions = resized_positions(self._weights["tokens/positions"], self._grid)
         x = self.node("Add", [x, self.constant("positions", positions[:, 1:])])
         class_token = self.constant("class_token", self._weights["tokens/class_token"] + positions[:, :1])
-        one = self._slice_first(x)
+        one = self._part(x, 0, 1)
         first_token = self.node("Add", [self.node("Mul", [one, self.number(0)]), class_token])
         return self.node("Concat", [first_token, x], axis=1)
-
-    def _slice_first(self, x: str) -> str:
-        places = [self.constant(f"place {value}", np.array([value], np.int64)) for value in (0, 1, 1)]
-        return self.node("Slice", [x, *places])
 
     def _norm(self, x: str, name: str) -> str:
         kept = [self.constant(f"{name}/{part}", self._weights[f"{name}/{part}"]) for part in ("gamma", "beta")]
@@ -363,14 +357,10 @@ class _Graph:
         limits = np.full(len(largest), np.finfo(np.float32).max, np.float32)
         limits[:_OUTLIERS] = limit
         within = self.node("Min", [x, self.constant(f"{name}/limits", limits)])
-        beyond = self.node("Relu", [self.node("Sub", [self._first_channels(x), self.number(limit)])])
+        beyond = self.node("Relu", [self.node("Sub", [self._part(x, 0, _OUTLIERS, axis=2), self.number(limit)])])
         apart = self.node("MatMul", [beyond, self._half(f"{name}/outliers", kernel[:_OUTLIERS])])
         last = self.constant("axis -1", np.array([-1], np.int64))
         top = self.node("Max", [self.node("ReduceMax", [within, last], keepdims=1), self.number(_LEAST_TOP)])
         made = self.node("Mul", [self._in_whole_numbers(self.node("Div", [within, top]), name), top])
         bias = self.constant(f"{name}/bias", self._weights[f"{name}/bias"])
         return self.node("Add", [self.node("Add", [made, bias]), apart])
-
-    def _first_channels(self, x: str) -> str:
-        places = [self.constant(f"place {value}", np.array([value], np.int64)) for value in (0, _OUTLIERS, 2)]
-        return self.node("Slice", [x, *places])
