@@ -30,7 +30,7 @@ from handlens.decision import softmax
 from handlens.evaluation.metrics import balanced_accuracy, top_k
 from handlens.evaluation.protocol import grouped_folds, photographer_folds
 from handlens.identifier import ORIGIN_TEN
-from handlens.training.head import HeadSettings, LinearHead, fit_head
+from handlens.training.head import HeadSettings, LinearHead, adjusted, fit_head
 from handlens.training.run import FrozenData, load_run, plain_settings, read_split
 
 NEAREST = 20
@@ -83,12 +83,13 @@ def variants(
     base = log_softmax(head.logits(asked), axis=1)
     yield "as it is", (head.labels, base)
     counts = np.array([(labels == label).sum() for label in head.labels])
-    half = fitted(everything, replace(settings, balance=0.5))
+    half = fitted(everything, replace(settings, balance=0.5, adjust=0.0))
     yield "balance 0.5", (head.labels, log_softmax(half.logits(asked), axis=1))
     for strength in (settings.strength, 3 * settings.strength):
-        flat = log_softmax(fitted(everything, replace(settings, balance=0, strength=strength)).logits(asked), axis=1)
+        flat = fitted(everything, replace(settings, balance=0.0, adjust=0.0, strength=strength))
         for tau in (0, 0.5, 1, 1.25, 1.5):
-            yield f"C {strength:g}, adjusted {tau:g}", (head.labels, flat - tau * np.log(counts / counts.sum()))
+            logits = adjusted(flat, labels, tau).logits(asked)
+            yield f"C {strength:g}, adjusted {tau:g}", (head.labels, log_softmax(logits, axis=1))
     held = held_out(fitted, shown, grouped_folds(seen.at(train), folds=4), head.labels)
     for way, doubtful in (
         ("class", by_class(held, labels, head.labels)),
