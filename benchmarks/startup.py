@@ -24,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from handlens.bundle import default_bundle_path
+from handlens.bundle_files import default_bundle_path
 from handlens.evaluation.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent

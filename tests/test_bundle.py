@@ -35,19 +35,19 @@ from bundles import (
     write_bundle,
 )
 from commands import KILL_AFTER, environment, run
+from handlens import bundle_files as on_disk
 from handlens.bundle import (
     CARD,
     GRAPH,
     MANIFEST,
     MAX_BYTES,
     MAX_MANIFEST_BYTES,
-    SHIPPED,
     BadBundleError,
     Bundle,
     Thresholds,
-    default_bundle_path,
     open_bundle,
 )
+from handlens.bundle_files import SHIPPED, default_bundle_path
 from handlens.errors import MissingExtraError
 from handlens.identifier import Identifier
 from handlens.selftest import run_self_test
@@ -124,6 +124,43 @@ def test_a_bundle_in_the_package_is_known_by_its_name(
     assert open_bundle(name).name == found.name
     assert open_bundle(f"./{name}").name != found.name  # a folder of that name
     assert open_bundle(Path(name)).name != found.name
+
+
+def in_a_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle where the package has its default one."""
+    monkeypatch.setattr(on_disk, "_HERE", folder)
+    monkeypatch.setattr(on_disk, "_reading", {})
+    monkeypatch.delenv("HANDLENS_BUNDLE", raising=False)
+    (folder / "bundles").mkdir()
+    return write_bundle(folder / "bundles" / "default")
+
+
+def test_what_was_read_ahead_is_used_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = in_a_package(tmp_path, monkeypatch)
+    on_disk.read_ahead()
+    on_disk.read_ahead()  # nothing more
+    on_disk._reading[path].join()
+    (path / GRAPH).write_bytes(b"another")
+    check_good(open_bundle(), path)
+    refusal(None, "model.onnx is damaged")
+
+
+def test_what_could_not_be_read_ahead_is_told_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = in_a_package(tmp_path, monkeypatch)
+    shutil.rmtree(path)
+    on_disk.read_ahead()
+    refusal(None, "no bundle here")
+    write_bundle(path)
+    check_good(open_bundle(), path)
+
+
+def test_only_the_bundles_of_the_package_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_package(tmp_path, monkeypatch)
+    monkeypatch.setenv("HANDLENS_BUNDLE", str(write_bundle(tmp_path / "other")))
+    on_disk.read_ahead()
+    assert not on_disk._reading
 
 
 def test_the_small_bundle_is_small() -> None:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from handlens.bundle_files import bundle_path, default_bundle_path, digested
 from handlens.errors import HandlensError, MissingExtraError
 from handlens.localiser_files import GRAPH as LOCALISER_GRAPH
 from handlens.localiser_files import MANIFEST as LOCALISER_MANIFEST
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from handlens.references import References
 
-__all__ = ["SHIPPED", "BadBundleError", "Bundle", "Thresholds", "bundle_path", "default_bundle_path", "open_bundle"]
+__all__ = ["BadBundleError", "Bundle", "Thresholds", "open_bundle"]
 
 FORMAT: Final = 1
 MANIFEST: Final = "bundle.json"
@@ -48,9 +49,6 @@ MAX_BYTES: Final = 400 * 2**20
 """The most bytes that the files of a bundle may have together, unpacked."""
 MAX_MANIFEST_BYTES: Final = 16 * 2**20
 """The most bytes of bundle.json: what it says takes many times as much memory once it is parsed."""
-ENVIRONMENT: Final = "HANDLENS_BUNDLE"
-SHIPPED: Final = ("default", "small")
-"""Names of the bundles in the package."""
 _LONGEST_NAME: Final = 100
 _RESERVED_LABELS: Final = frozenset({"unknown", "origin-ten"})
 
@@ -111,18 +109,6 @@ class Bundle:
         return replace(self, graph=b"", localiser=None)
 
 
-def default_bundle_path() -> Path:
-    """The bundle that is used when none is named: that of the environment, else the one in the package."""
-    return bundle_path(os.environ.get(ENVIRONMENT) or SHIPPED[0])
-
-
-def bundle_path(named: str | os.PathLike[str]) -> Path:
-    """Where a bundle is: the names in SHIPPED are those in the package (`./small` is a folder), all else is a path."""
-    if isinstance(named, str) and named in SHIPPED:
-        return Path(__file__).parent / "bundles" / named
-    return Path(named)
-
-
 def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     """Reads and verifies a bundle directory or .zip, or one of SHIPPED; raises BadBundleError with what is wrong.
 
@@ -131,7 +117,7 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     place = bundle_path(path) if path is not None else default_bundle_path()
     try:
         if place.is_dir():
-            return _read(place, _directory_names(place), lambda name: (place / name).read_bytes())
+            return _read(place, _directory_names(place), lambda name: digested(place / name))
         if place.is_file():
             return _open_archive(place)
     except OSError as error:
@@ -178,18 +164,19 @@ def _archive_names(place: Path, archive: zipfile.ZipFile) -> set[str]:
     return set(names)
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """The bytes of one file, never more than its declared size, which `_archive_names` has checked."""
+def _member(archive: zipfile.ZipFile, name: str) -> tuple[bytes, str]:
+    """The bytes of a file, never more than its declared size, which `_archive_names` has checked, and their sha256."""
     info = archive.getinfo(name)
     with archive.open(info) as file:
         # ZipFile.read would unpack all that is there before it cuts it to the declared size.
-        return file.read(info.file_size)
+        content = file.read(info.file_size)
+    return content, hashlib.sha256(content).hexdigest()
 
 
-def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
+def _read(place: Path, names: set[str], read: Callable[[str], tuple[bytes, str]]) -> Bundle:
     if MANIFEST not in names:
         raise BadBundleError(f"{place}: {MANIFEST} is missing")
-    text = read(MANIFEST)
+    text, _ = read(MANIFEST)
     if len(text) > MAX_MANIFEST_BYTES:
         raise BadBundleError(f"{place}: {MANIFEST} is larger than {MAX_MANIFEST_BYTES // 2**20} MiB")
     try:
@@ -210,8 +197,8 @@ def _read(place: Path, names: set[str], read: Callable[[str], bytes]) -> Bundle:
         raise BadBundleError(f"{place}: {sorted(odd)[0]!r} is {where}")
     contents: dict[str, bytes] = {}
     for name, digest in files.items():
-        content = read(name)
-        if hashlib.sha256(content).hexdigest() != digest:
+        content, found = read(name)
+        if found != digest:
             raise BadBundleError(f"{place}: {name} is damaged: its sha256 is not the one in {MANIFEST}")
         contents[name] = content
     try:

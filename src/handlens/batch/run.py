@@ -25,7 +25,8 @@ from handlens.batch.sources import Source, open_source
 from handlens.batch.summary import Summary, Tally
 from handlens.batch.tables import csv_table, jsonl_table, parquet_table, suspects_table
 from handlens.batch.units import Asked, Failure, Outcome, Unit
-from handlens.bundle import ENVIRONMENT, Bundle, open_bundle
+from handlens.bundle import Bundle, open_bundle
+from handlens.bundle_files import ENVIRONMENT
 from handlens.dataset.files import write_atomically
 from handlens.errors import UsageError
 from handlens.processors import processors

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from handlens._version import __version__
+from handlens.bundle_files import read_ahead
 from handlens.errors import HandlensError, UsageError
 
 __all__ = ["main"]
@@ -34,6 +35,8 @@ _COMMANDS: Final = {
     "export": "make a bundle of an evaluated run",
 }
 """Command and what it does; each has a module of its name in this package with `add_arguments` and `run`."""
+_READ_AHEAD: Final = ("identify", "explain")
+"""Commands that open the bundle that is used when none is named."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     # Only the module of the command in use is imported: the others pull in a web server or a training framework.
     wanted = next((word for word in given if not word.startswith("-")), None)
+    if wanted in _READ_AHEAD and not any(word.startswith("--b") for word in given):  # options may be cut short
+        read_ahead()
     for name, summary in _COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         if name == wanted:
