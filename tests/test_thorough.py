@@ -27,7 +27,7 @@ from handlens.views import Preprocessing, View
 from service.running import running
 
 OWN = Preprocessing(32, (View("padded"),))
-MIDDLE = replace(OWN, views=(*OWN.views, View("crop", 0.5)))
+MIDDLE = replace(OWN, views=(View("crop", 0.5),))
 
 
 def middle_look(scale: float = 0.5) -> Thorough:
@@ -76,6 +76,8 @@ def test_the_logits_of_all_views_are_averaged_and_scaled() -> None:
     expected = 0.7 * (own + (embedding[0] @ matrix + bias)) / 2
     others = rng.normal(size=(1, len(LABELS)))
     assert look.logits(own, others, embedding) == pytest.approx(expected, abs=1e-4)
+    instead = replace(look, instead=True)
+    assert instead.logits(own, others, embedding) == pytest.approx(0.7 * (embedding[0] @ matrix + bias), abs=1e-4)
     by_its_own_head = replace(look, heads=None)
     assert by_its_own_head.logits(own, others, embedding) == pytest.approx(0.7 * (own + others[0]) / 2, abs=1e-4)
     assert by_its_own_head.files() == {}
@@ -84,14 +86,15 @@ def test_the_logits_of_all_views_are_averaged_and_scaled() -> None:
 def test_the_middle_is_looked_at_alone(looking: Identifier) -> None:
     rgb = ringed()
     seen = looking.look(rgb, thorough=True)
-    name, views = seen.name, seen.views
-    assert views.shape == (2, 32, 32, 3)
-    assert np.abs(views[1, 4:-4, 4:-4].astype(int) - COLOURS["azurite"]).max() <= 1
-    assert looking.views(rgb)[1].tolist() == views[:1].tolist()
-    each = expected_logits(views[:, np.newaxis])
-    assert looking.score(views).logits[0] == pytest.approx(0.5 * each.mean(axis=0), abs=0.05)
-    assert looking.score(views).embedding.tolist() == looking.score(views[:1]).embedding.tolist()
-    assert name == "photo"
+    views, more = seen.views, seen.more
+    assert more is not None
+    assert views.shape == more.shape == (1, 32, 32, 3)
+    assert np.abs(more[0, 4:-4, 4:-4].astype(int) - COLOURS["azurite"]).max() <= 1
+    assert looking.views(rgb)[1].tolist() == views.tolist()
+    each = expected_logits(np.stack([views, more]))
+    assert looking.score(views, more).logits[0] == pytest.approx(0.5 * each.mean(axis=0), abs=0.05)
+    assert looking.score(views, more).embedding.tolist() == looking.score(views).embedding.tolist()
+    assert seen.name == "photo"
 
 
 def test_it_sees_more_of_what_is_in_the_middle(looking: Identifier) -> None:
@@ -179,6 +182,7 @@ def test_files_survive_the_bundle(bundle: Path) -> None:
     read = open_bundle(bundle).thorough
     assert read is not None
     assert read.preprocessing == MIDDLE
+    assert read.instead is False
     assert read.scale == 0.5
     assert read.heads == pytest.approx(HEADS, rel=1e-3)
     assert open_bundle(bundle).without_graphs().thorough is not None
@@ -191,7 +195,8 @@ def saved(array: NDArray[Any]) -> bytes:
 
 
 HEADS = np.asarray(middle_look().heads)
-TWO_MORE = {"scale": 1.0, "views": [{"kind": "padded"}, {"kind": "crop", "fraction": 0.5}]}
+TWO = replace(OWN, views=(*OWN.views, *MIDDLE.views))
+TWO_MORE: dict[str, Any] = {"scale": 1.0, "side": 32, "views": [{"kind": "padded"}, {"kind": "crop", "fraction": 0.5}]}
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,7 @@ TWO_MORE = {"scale": 1.0, "views": [{"kind": "padded"}, {"kind": "crop", "fracti
         ({"extra": {HEADS_FILE: saved(HEADS[:, :-1])}}, "do not fit an embedding of 3"),
         ({"thorough": middle_look().numbers() | {"scale": 0}}, "no number above 0"),
         ({"thorough": middle_look().numbers() | {"scale": True}}, "no number above 0"),
-        ({"thorough": middle_look().numbers() | {"views": []}}, "0 more views"),
+        ({"thorough": middle_look().numbers() | {"views": []}}, "0 views"),
         ({"thorough": middle_look().numbers() | {"views": [{"kind": "crop", "fraction": 2}]}}, "fraction 2"),
         (
             {"thorough": middle_look().numbers() | {"views": [{"kind": "padded", "grey": True}]}},
@@ -215,8 +220,11 @@ TWO_MORE = {"scale": 1.0, "views": [{"kind": "padded"}, {"kind": "crop", "fracti
         ),
         ({"thorough": {"scale": 1.0}}, "incomplete"),
         ({"thorough": None}, "incomplete"),
-        ({"preprocessing": MIDDLE}, "2 of each"),
-        ({"preprocessing": MIDDLE, "thorough": TWO_MORE}, "no heads for others"),
+        ({"preprocessing": TWO}, "2 of each"),
+        ({"preprocessing": TWO, "thorough": TWO_MORE | {"views": 5 * TWO_MORE["views"]}}, "1 to 4 looks"),
+        ({"thorough": middle_look().numbers() | {"side": 64}}, "does not take the views of 64 pixels"),
+        ({"thorough": middle_look().numbers() | {"side": "32"}}, "side '32'"),
+        ({"thorough": middle_look().numbers() | {"instead": 1}}, "stand in for the network's own is 1"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
@@ -230,16 +238,17 @@ def test_without_its_key_the_file_means_nothing(tmp_path: Path) -> None:
 
 def test_reading_raises_its_own_error() -> None:
     with pytest.raises(BadThoroughError):
-        Thorough.read({"scale": 1.0, "views": []}, {}, OWN)
+        Thorough.read({"scale": 0, "views": []}, {}, OWN)
 
 
 def test_a_network_of_two_views_looks_again_by_its_own_head(tmp_path: Path) -> None:
-    path = write_bundle(tmp_path / "b", preprocessing=MIDDLE, thorough=TWO_MORE | {"own_head": True})
+    path = write_bundle(tmp_path / "b", preprocessing=TWO, thorough=TWO_MORE | {"own_head": True})
     identifier = Identifier.load(path, threads=1)
-    views = identifier.look(ringed(), thorough=True).views
-    assert len(views) == 4
-    first, second = (identifier.score(views[at : at + 2]).logits[0] for at in (0, 2))
-    assert identifier.score(views).logits[0] == pytest.approx((first + second) / 2, abs=1e-5)
+    seen = identifier.look(ringed(), thorough=True)
+    assert seen.more is not None
+    assert len(seen.views) == len(seen.more) == 2
+    first, second = (identifier.score(views).logits[0] for views in (seen.views, seen.more))
+    assert identifier.score(seen.views, seen.more).logits[0] == pytest.approx((first + second) / 2, abs=1e-5)
     thorough = identifier.bundle.thorough
     assert thorough is not None
     assert thorough.numbers() == TWO_MORE | {"own_head": True}

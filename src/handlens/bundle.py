@@ -2,7 +2,8 @@
 
     bundle.json      format version, name, labels in network order, preprocessing, temperature, thresholds,
                      prediction-set and open-set statistics, metrics, training data, licences, sha256 of every file
-    model.onnx       uint8 views (N, V, side, side, 3) → logits (N, labels) and embedding (N, D)
+    model.onnx       uint8 views (N, V, side, side, 3) → logits (N, labels) and embedding (N, D); of any side where a
+                     thorough look has another
     localiser.*      the localiser (see `specimen_localiser`), where the views depend on where the specimen is
     open_set_*.npy   what the unknown score is made of (see `open_set`), in bundles that have one of their own
     thorough_*.npy   heads for more views (see `thorough`), in bundles that have such
@@ -207,7 +208,8 @@ def _read(place: Path, names: set[str], read: Callable[[str], tuple[bytes, str]]
         width = info.outputs["embedding"][1]
         localiser = _localiser(place, bundle.preprocessing, contents)
         open_set = _open_set(place, manifest, contents, width)
-        thorough = _thorough(place, manifest, contents, bundle, width)
+        free = info.inputs["views"][2] is None
+        thorough = _thorough(place, manifest, contents, bundle, width, free=free)
         card = contents.get(CARD, b"").decode("utf-8")
         references = contents.get(REFERENCES_FILE, b"")
         return replace(
@@ -279,11 +281,21 @@ def _open_set(
 
 
 def _thorough(
-    place: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes], bundle: Bundle, width: int | None
+    place: Path,
+    manifest: Mapping[str, Any],
+    contents: Mapping[str, bytes],
+    bundle: Bundle,
+    width: int | None,
+    *,
+    free: bool,
 ) -> Thorough | None:
+    """`free`: the graph takes views of any side."""
     if "thorough" not in manifest:
         return None
     found = Thorough.read(manifest["thorough"], contents, bundle.preprocessing)
+    if found.preprocessing.side != bundle.preprocessing.side and not free:
+        side = found.preprocessing.side
+        raise BadBundleError(f"{place}: the graph does not take the views of {side} pixels of a thorough look")
     if found.heads is not None and width is not None and found.heads.shape[1:] != (width + 1, len(bundle.labels)):
         what = f"heads {found.heads.shape} of more views do not fit an embedding of {width}"
         raise BadBundleError(f"{place}: the {what} and {len(bundle.labels)} labels")
@@ -310,10 +322,10 @@ def _number(value: object) -> float:
 
 
 def _check_shapes(place: Path, graph: GraphInfo, labels: tuple[str, ...], preprocessing: Preprocessing) -> None:
-    views = (len(preprocessing.views), preprocessing.side, preprocessing.side, 3)
+    count, side = len(preprocessing.views), preprocessing.side
     taken = graph.inputs.get("views")
-    if len(graph.inputs) != 1 or taken != (None, *views):
-        wanted = f"(N, {', '.join(map(str, views))})"
+    if len(graph.inputs) != 1 or taken not in ((None, count, side, side, 3), (None, count, None, None, 3)):
+        wanted = f"(N, {count}, {side}, {side}, 3)"
         raise BadBundleError(f"{place}: the graph takes {graph.inputs}, the preprocessing makes views {wanted}")
     logits, embedding = graph.outputs.get("logits"), graph.outputs.get("embedding")
     if logits is None or logits[1:] != (len(labels),):

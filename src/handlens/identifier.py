@@ -51,13 +51,15 @@ _READ_AHEAD: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One photo as the network takes it: its name, its views, uint8 (V, side, side, 3), and whether it shows several
-    specimens apart from each other, where the bundle's views depend on where the specimen is.
+    """One photo as the network takes it: its name, its views, uint8 (V, side, side, 3), whether it shows several
+    specimens apart from each other, where the bundle's views depend on where the specimen is, and the views of a
+    thorough look's K other looks, uint8 (K * V, side, side, 3) of perhaps another side, where it was asked for.
     """
 
     name: str
     views: NDArray[np.uint8]
     several: bool
+    more: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +213,14 @@ class Identifier(Answerer):
         name: str | None = None,
         thorough: bool = False,
     ) -> Look:
-        """What there is to see in a photo; with `thorough`, the views of a thorough look after the network's own."""
-        more = self.bundle.thorough if thorough else None
-        preprocessing = self.bundle.preprocessing if more is None else more.preprocessing
-        read = read_photo(photo, name=name, crop=crop, rotate=rotate, needed_side=preprocessing.needed_side)
+        """What there is to see in a photo."""
+        own, more = self.bundle.preprocessing, self.bundle.thorough if thorough else None
+        needed = own.needed_side if more is None else max(own.needed_side, more.preprocessing.needed_side)
+        read = read_photo(photo, name=name, crop=crop, rotate=rotate, needed_side=needed)
         viewer = self.viewer
         specimen = viewer.specimen(read.rgb)
-        return Look(read.name, viewer.views(read.rgb, specimen, preprocessing), several=specimen.pieces > 1)
+        others = None if more is None else viewer.views(read.rgb, specimen, more.preprocessing)
+        return Look(read.name, viewer.views(read.rgb, specimen), specimen.pieces > 1, others)
 
     def views(
         self, photo: PhotoSource, *, crop: Crop | None = None, rotate: int = 0, name: str | None = None
@@ -254,22 +257,24 @@ class Identifier(Answerer):
         return [look(one, name=its) for one, its in zip(photos, names, strict=True)]
 
     def _fused(self, photos: Sequence[Look]) -> Fused:
-        scores = [self.score(one.views) for one in photos]
+        scores = [self.score(one.views, one.more) for one in photos]
         logits, open_set = fuse(np.stack([one.logits[0] for one in scores])), self.bundle.open_set
         novelty = None
         if open_set is not None:
             novelty = Novelty.of_photos([open_set.novelty(one.embedding[0]) for one in scores])
         return Fused(tuple(one.name for one in photos), logits, novelty, any(one.several for one in photos))
 
-    def score(self, views: NDArray[np.uint8]) -> Scores:
-        """The scores of one photo's views: logits (1, labels), and the network's own embedding (1, D)."""
-        count = len(self.bundle.preprocessing.views)
-        own = self.model.run(views[np.newaxis, :count])
-        if len(views) == count:
+    def score(self, views: NDArray[np.uint8], more: NDArray[np.uint8] | None = None) -> Scores:
+        """The scores of one photo's views, and of those of a thorough look's other looks (`Look.more`): logits
+        (1, labels), and the network's own embedding (1, D).
+        """
+        own = self.model.run(views[np.newaxis])
+        if more is None:
             return own
         assert self.bundle.thorough is not None
+        count = len(views)
         # One at a time, as the network's numbers in 8 bits have one scale for all that runs together.
-        others = [self.model.run(views[np.newaxis, at : at + count]) for at in range(count, len(views), count)]
+        others = [self.model.run(more[np.newaxis, at : at + count]) for at in range(0, len(more), count)]
         logits, embeddings = (
             np.concatenate(part) for part in zip(*((o.logits, o.embedding) for o in others), strict=True)
         )

@@ -1,8 +1,9 @@
 """More looks at a photo than the network takes by itself: slower answers that are right more often. No I/O.
 
-A bundle may name more views, each look as many as its network takes. Each look goes through the network alone, and the
-logits of all looks are averaged, the network's own among them. Where the bundle brings linear heads for the other
-looks, those read the embedding in place of the network's head; only a network that takes one view can have such.
+A bundle may name more views, each look as many as its network takes; they may be larger than the network's own, where
+its graph takes views of any size, and then stand in for them. Each look goes through the network alone, and the logits
+of all looks are averaged, the network's own among them where nothing stands in for it. Where the bundle brings linear
+heads for the other looks, those read the embedding in place of the network's head.
 """
 
 from __future__ import annotations
@@ -30,15 +31,17 @@ class BadThoroughError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Thorough:
-    """`preprocessing`: the network's own views, then those of K other looks. `heads` (K, D + 1, labels): weights of the
+    """`preprocessing`: the views of K other looks. `heads` (K, D + 1, labels): weights of the
     embedding and, in the last row, biases; None where the network's own head is used. `scale`: what the averaged logits
-    are multiplied with, so that the bundle's temperature fits them, too. `taken`: how many views a look has.
+    are multiplied with, so that the bundle's temperature fits them, too. `taken`: how many views a look has. `instead`:
+    the logits of the network's own look do not count.
     """
 
     preprocessing: Preprocessing
     heads: NDArray[np.float32] | None
     scale: float
     taken: int = 1
+    instead: bool = False
 
     def logits(
         self, own: NDArray[np.floating], others: NDArray[np.floating], embeddings: NDArray[np.floating]
@@ -49,7 +52,8 @@ class Thorough:
         if self.heads is not None:
             # Not `@`: threads of BLAS wait for more work after every product, and take the processors from the network.
             others = np.einsum("kd,kdl->kl", embeddings, self.heads[:, :-1]) + self.heads[:, -1]
-        return np.asarray(self.scale * np.concatenate([own[np.newaxis], others]).mean(axis=0), np.float32)
+        counting = others if self.instead else np.concatenate([own[np.newaxis], others])
+        return np.asarray(self.scale * counting.mean(axis=0), np.float32)
 
     def files(self) -> dict[str, bytes]:
         """Its array as a bundle has it, in half precision, where it has one."""
@@ -61,12 +65,14 @@ class Thorough:
 
     def numbers(self) -> dict[str, Any]:
         """Its other part, for bundle.json."""
-        own = {"own_head": True} if self.heads is None else {}
-        return {"views": self.preprocessing.as_dict()["views"][self.taken :], "scale": round(self.scale, 6)} | own
+        own = ({"own_head": True} if self.heads is None else {}) | ({"instead": True} if self.instead else {})
+        stored = self.preprocessing.as_dict()
+        return {"side": stored["side"], "views": stored["views"], "scale": round(self.scale, 6)} | own
 
     @classmethod
     def read(cls, numbers: Mapping[str, Any], files: Mapping[str, bytes], own: Preprocessing) -> Thorough:
-        """From `thorough` of bundle.json, the bundle's files and its preprocessing.
+        """From `thorough` of bundle.json, the bundle's files and its preprocessing. Without a side, views have that of
+        the network's own.
 
         Raises BadThoroughError; BadPreprocessingError for views that make no sense.
         """
@@ -74,20 +80,20 @@ class Thorough:
         scale = numbers["scale"]
         if isinstance(scale, bool) or not isinstance(scale, int | float) or not (math.isfinite(scale) and scale > 0):
             raise BadThoroughError(f"the scale of the thorough logits {scale!r} is no number above 0")
-        preprocessing = Preprocessing.from_dict(stored | {"views": [*stored["views"], *numbers["views"]]})
-        count, rest = divmod(len(preprocessing.views) - taken, taken)
+        side = numbers.get("side", own.side)
+        preprocessing = Preprocessing.from_dict(stored | {"side": side, "views": [*numbers["views"]]})
+        count, rest = divmod(len(preprocessing.views), taken)
         if rest or not 1 <= count <= _MOST_LOOKS:
             raise BadThoroughError(
-                f"{len(preprocessing.views) - taken} more views: there must be those of 1 to {_MOST_LOOKS} looks, "
+                f"{len(preprocessing.views)} more views: there must be those of 1 to {_MOST_LOOKS} looks, "
                 f"{taken} of each"
             )
-        if preprocessing.needs_specimen != own.needs_specimen:
+        if preprocessing.needs_specimen and not own.needs_specimen:
             raise BadThoroughError("the other views need to know where the specimen is, the network's own does not")
-        if numbers.get("own_head", False) is True:
-            return cls(preprocessing, None, float(scale), taken)
-        if taken != 1:
-            raise BadThoroughError("a network with more than one view of its own has no heads for others")
-        return cls(preprocessing, _heads(files, count), float(scale))
+        if not isinstance(instead := numbers.get("instead", False), bool):
+            raise BadThoroughError(f"whether other looks stand in for the network's own is {instead!r}")
+        heads = None if numbers.get("own_head", False) is True else _heads(files, count)
+        return cls(preprocessing, heads, float(scale), taken, instead)
 
 
 def _heads(files: Mapping[str, bytes], count: int) -> NDArray[np.float32]:

@@ -62,11 +62,11 @@ class HeldIdentifier(Identifier):
         self.go_on = threading.Event()
         self.photos = 0
 
-    def score(self, views: NDArray[np.uint8]) -> Scores:
+    def score(self, views: NDArray[np.uint8], more: NDArray[np.uint8] | None = None) -> Scores:
         self.photos += 1
         self.begun.release()
         assert self.go_on.wait(60)
-        return super().score(views)
+        return super().score(views, more)
 
 
 def connected(address: str, timeout: float = 30) -> socket.socket:

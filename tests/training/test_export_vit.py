@@ -58,7 +58,7 @@ def test_a_thorough_look_is_what_was_judged(folder: Path) -> None:
     run, identifier = load_run(folder / "run"), Identifier.load(folder / "bundle")
     report, look = read_report(run), identifier.bundle.thorough
     assert look is not None
-    assert look.preprocessing.views == (*LOOKS["box"], *MORE_VIEWS["box"])
+    assert look.preprocessing.views == MORE_VIEWS["box"]
     assert look.scale == report["thorough"]["scale"]
     settings = run.settings
     assert isinstance(settings, TrainSettings)
@@ -68,9 +68,9 @@ def test_a_thorough_look_is_what_was_judged(folder: Path) -> None:
         labels, expected = thorough_logits(data, places, shown, settings)
     assert tuple(labels) == identifier.bundle.labels
     for place, logits in zip(shown, expected, strict=True):
-        views = identifier.look(data.samples[place].path, thorough=True).views
+        seen = identifier.look(data.samples[place].path, thorough=True)
         # Heads ship in half precision.
-        np.testing.assert_allclose(identifier.score(views).logits[0], look.scale * logits, atol=0.02)
+        np.testing.assert_allclose(identifier.score(seen.views, seen.more).logits[0], look.scale * logits, atol=0.02)
     judged = report["protocols"]["all labels, grouped 5-fold, thorough"]
     own = report["protocols"]["all labels, grouped 5-fold"]
     assert judged["flat"]["photos"] == own["flat"]["photos"]

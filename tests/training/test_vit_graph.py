@@ -13,7 +13,7 @@ from handlens.onnx_wire import read_graph
 from handlens.training.classifier import multi_view_classifier
 from handlens.training.frozen import views_graph
 from handlens.training.head import LinearHead
-from handlens.training.vit import spread_order, vit_backbone
+from handlens.training.vit import patches_at, spread_order, vit_backbone
 from handlens.training.vit_graph import vit_features_graph, vit_rest_graph, vit_tokens_graph, vit_views_graph
 
 SIDE = 56
@@ -101,6 +101,23 @@ def test_a_head_over_two_views(net: keras.Model, weights: Arrays, photos: NDArra
     np.testing.assert_allclose(logits, np.asarray(wanted["logits"]), atol=5e-3)
     np.testing.assert_allclose(embedding, np.asarray(wanted["embedding"]), atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("patches", [0, 9])
+def test_one_graph_for_two_sides_is_that_of_each(weights: Arrays, patches: int) -> None:
+    larger, rng = 84, np.random.default_rng(4)
+    head = (rng.normal(size=(2304, 4)) / 50).astype(np.float32), np.zeros(4, np.float32)
+    both = vit_views_graph(weights, head, side=SIDE, views=1, blocks=BLOCKS, patches=patches, larger=larger)
+    assert read_graph(both).inputs == {"views": (None, 1, None, None, 3)}
+    assert (patches_at(larger, patches, SIDE), patches_at(SIDE, patches, SIDE)) == ({0: 0, 9: 24}[patches], patches)
+    for side in (SIDE, larger):
+        seen = patches_at(side, patches, SIDE)
+        alone = vit_views_graph(weights, head, side=side, views=1, blocks=BLOCKS, patches=seen)
+        views = rng.integers(0, 256, (1, 1, side, side, 3)).astype(np.uint8)
+        views[:, :, : side // 3] = 127
+        found, wanted = (cpu_session(graph, 1).run(None, {"views": views}) for graph in (both, alone))
+        for ours, theirs in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_other_networks_have_no_graph_of_their_own() -> None:

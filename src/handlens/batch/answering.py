@@ -125,9 +125,9 @@ class _Watched(Identifier):
         with self._decoding:
             return super().look(photo, **asked)
 
-    def score(self, views: NDArray[np.uint8]) -> Scores:
+    def score(self, views: NDArray[np.uint8], more: NDArray[np.uint8] | None = None) -> Scores:
         with self._scoring:
-            scores = super().score(views)
+            scores = super().score(views, more)
         self._asking.seen.scores.append(scores)
         return scores
 

@@ -16,7 +16,7 @@ _HEAD_ONLY: Final = ("strength", "balance", "adjust", "nuisance", "mirror", "loo
 _TUNED: Final = ("epochs", "batch", "rate", "label_smoothing", "seed", "unfrozen")
 """What tuning can be told of the options of training by gradient descent."""
 _TUNE_ONLY: Final = ("tune_balance", "teacher", "teacher_share")
-_JOIN_ONLY: Final = ("runs",)
+_JOIN_ONLY: Final = ("runs", "thorough_side")
 _FIT_ONLY: Final = (
     "among",
     "picture",
@@ -118,6 +118,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     join = parser.add_argument_group("with --method join")
     join.add_argument("--runs", type=Path, nargs="+", metavar="RUN", help="finished runs whose logits are averaged")
+    join.add_argument(
+        "--thorough-side",
+        type=int,
+        metavar="PIXELS",
+        help="of what a thorough look adds to the runs' own views: those again, and their middles (default: the "
+        "middles at the runs' own side)",
+    )
     fit = parser.add_argument_group("with --method fit (defaults are the network's own, see docs/training.md)")
     add_fit_arguments(fit)
 
@@ -180,7 +187,7 @@ def run(options: argparse.Namespace) -> int:
     if method == "join":
         from handlens.training.joined import join
 
-        finished = join(options.source, options.out, options.runs or [])
+        finished = join(options.source, options.out, options.runs or [], thorough_side=options.thorough_side or 0)
     elif method == "fit":
         from handlens.training.pictures_run import fit_run
 

@@ -124,7 +124,7 @@ def evaluate(
         "confused_pairs": [asdict(pair) for pair in most_confused(strangers)],
     }
     files: dict[str, bytes] = {}
-    if isinstance(data, FrozenData) and not isinstance(run.settings, FitSettings) and run.settings.more_views:
+    if isinstance(data, FrozenData) and not isinstance(run.settings, FitSettings) and run.settings.more_looks:
         name = f"{basis}, {_THOROUGH}"
         found[name] = _predict_thorough(data, plans[basis][1], run.settings)
         report["protocols"][name] = _described(found[name], data, minerals)

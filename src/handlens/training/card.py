@@ -74,8 +74,7 @@ def _making(run: Run, *, alone: bool = True) -> str:
         return _fitting(run.settings, run.record["fit"])
     if isinstance(run.settings, JoinSettings):
         parts = parts_of(run.settings)
-        looks = len(run.settings.more_views) // len(run.settings.preprocessing.views)
-        thorough = f"A thorough look (`--thorough`) averages the logits of {1 + looks} such looks. " if looks else ""
+        thorough = _thorough(run.settings)
         each = "\n\n".join(f"{number}. {_making(part, alone=False)}" for number, part in enumerate(parts, 1))
         return f"{len(parts)} networks, the mean of whose logits counts. {thorough}Each of its own:\n\n{each}"
     settings = run.settings
@@ -92,7 +91,7 @@ def _making(run: Run, *, alone: bool = True) -> str:
     )
     patches = f"Of a view it looks at {settings.patches} patches of {PATCH} px, those that show most of the specimen. "
     mirrored = "Mirrored copies are trained on as well. " if settings.mirror else ""
-    more = ", ".join(_view(view) for view in settings.more_views)
+    more = ", ".join(_view(view) for look in settings.more_looks for view in look.views)
     whose = "the same head" if settings.teacher else "a head of its own"
     thorough = f"A thorough look (`--thorough`) adds {more}, with {whose}, and averages the logits. "
     less = f"Its logits lose {head.adjust:g} times the logarithm of how frequent their label is in training. "
@@ -112,6 +111,15 @@ def _making(run: Run, *, alone: bool = True) -> str:
         f"{mirrored}{thorough if more and alone else ''}{_taught(run, settings)}"
         "Commands: `handlens train`, `handlens evaluate --field`, `handlens export`."
     )
+
+
+def _thorough(settings: JoinSettings) -> str:
+    """Of a joined run."""
+    if not (looks := settings.more_looks):
+        return ""
+    if (side := looks[0].side) != settings.preprocessing.side:
+        return f"A thorough look (`--thorough`) averages the logits of {len(looks)} such looks at {side} px instead. "
+    return f"A thorough look (`--thorough`) averages the logits of {1 + len(looks)} such looks. "
 
 
 def _taught(run: Run, settings: TrainSettings) -> str:

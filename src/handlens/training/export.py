@@ -29,6 +29,7 @@ from handlens.open_set import DIRECTIONS_FILE, SCALES_FILE
 from handlens.photo import PhotoError, read_photo
 from handlens.selftest import drawn_picture
 from handlens.thorough import HEADS_FILE
+from handlens.training.any_side import for_any_side
 from handlens.training.card import model_card
 from handlens.training.classifier import agreement, as_onnx, one_view_classifier
 from handlens.training.fitting.settings import FitSettings
@@ -94,7 +95,9 @@ def export(
     views = _drawn_views(preprocessing)
     parts = parts_of(run.settings) if isinstance(run.settings, JoinSettings) else [run]
     int8 = int8 or any(part.settings.network in VITS for part in parts)
-    graphs = [_graph(part, int8=int8) for part in parts]
+    looks = [] if isinstance(run.settings, FitSettings) else run.settings.more_looks
+    larger = max((look.side for look in looks if look.side != preprocessing.side), default=0)
+    graphs = [_graph(part, int8=int8, larger=larger) for part in parts]
     whole = graphs[0] if len(graphs) == 1 else joined_graph(graphs)
     graph = fused(whole)
     if (difference := float(np.abs(_logits(graph, views) - _logits(whole, views)).max())) > _TOLERANCE:
@@ -141,22 +144,24 @@ def export(
     return target
 
 
-def _graph(run: Run, *, int8: bool) -> bytes:
-    """The graph of one network, compared with Keras."""
+def _graph(run: Run, *, int8: bool, larger: int) -> bytes:
+    """The graph of one network, compared with Keras. `larger`: another side that it takes as well, 0 for none."""
     net = _network(run)
-    transformer = views_graph(net)
+    transformer = views_graph(net, larger)
     graph = transformer or as_onnx(net)
     if not int8:
         views = _drawn_views(run.settings.preprocessing)
         if (difference := agreement(net, _logits(graph, views), views)) > _TOLERANCE:
             raise BadRunError(f"the exported graph differs from Keras by {difference:.2g} in a logit")
-        return graph
+        return for_any_side(graph) if larger else graph
     shown = _training_views(run)
     if transformer is None:
         whole, graph = graph, quantise(graph, shown)
         if len(graph) > _MOST_OF_SIZE * len(whole):
             why = "little of this network can be had in 8 bits: export it without"
             raise BadRunError(f"{run.settings.network}: {why}")
+    if transformer is None and larger:
+        graph = for_any_side(graph)
     agreed = _agreed(net, graph, shown)
     if agreed < _LEAST_AGREEMENT:
         raise BadRunError(f"the int8 graph answers only {agreed:.0%} of the training photos as Keras does")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from handlens.training.features import Backbone, Features, embeddings_of, extract
 from handlens.training.frozen import backbone_of, frozen_network
 from handlens.training.samples import Sample
+from handlens.training.vit import patches_at
 from handlens.views import Preprocessing
 
 __all__ = ["FeatureSource", "FrozenSource"]
@@ -32,7 +33,7 @@ class FeatureSource(Protocol):
         """uint8 (N, side, side, 3) → features (N, D)."""
 
     def elsewhere(self, preprocessing: Preprocessing) -> FeatureSource:
-        """The same network on other views of the same side."""
+        """The same network on other views, which may be of another side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class FrozenSource:
         )
 
     def elsewhere(self, preprocessing: Preprocessing) -> FrozenSource:
-        """It on other views."""
-        return replace(self, preprocessing=preprocessing)
+        """It on other views, in which it looks at as large a share of the patches."""
+        patches = patches_at(preprocessing.side, self.patches, self.side)
+        return replace(self, preprocessing=preprocessing, side=preprocessing.side, patches=patches)
 
     def embeddings(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """The mean over the views, of length 1."""

@@ -75,10 +75,10 @@ def backbone_of(network: str, side: int | None = None, patches: int = 0) -> Back
     return Backbone(f"{network}:{weights_digest(network)}:int8-{ranges_digest(network)}:alone{of_all}", graph, batch=1)
 
 
-def views_graph(net: keras.Model) -> bytes | None:
+def views_graph(net: keras.Model, larger: int = 0) -> bytes | None:
     """The bundle's graph of a `multi_view_classifier` over a transformer; None for another network.
 
-    Its embedding and logits are those of the features of `backbone_of`.
+    Its embedding and logits are those of the features of `backbone_of`. `larger`: another side that it takes as well.
     """
     from handlens.training.vit_graph import vit_views_graph
 
@@ -96,6 +96,7 @@ def views_graph(net: keras.Model) -> bytes | None:
         blocks=FEATURE_BLOCKS,
         patches=patches,
         ranges=kept_ranges(backbone.name),
+        larger=larger,
     )
 
 

@@ -1,6 +1,6 @@
 """Several finished runs answering together: the mean of their logits, each from views of its own.
 
-    handlens train SOURCE --method join --runs RUN RUN --out JOINED
+    handlens train SOURCE --method join --runs RUN RUN [--thorough-side PIXELS] --out JOINED
 
 Nothing is trained: a joined run names its parts, and evaluating it tunes each of them on the same photos. In a bundle
 the parts are one graph, whose embedding has theirs side by side.
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from handlens.errors import UsageError
 from handlens.training.feature_source import FeatureSource
 from handlens.training.features import Features
+from handlens.training.frozen import check_side
 from handlens.training.head import HeadSettings, LinearHead
 from handlens.training.run import (
     BadRunError,
@@ -88,8 +89,18 @@ class JoinedData(FrozenData):
 
     @property
     def has_own_head(self) -> bool:
-        """The mean of those of the parts is used for every look."""
-        return True
+        """If every part has one, the mean of them is used for every look."""
+        return all(data.has_own_head for data, _ in self.parts)
+
+    def look_head(self, values: NDArray[np.float32], places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:  # noqa: ARG002
+        """The mean of the logits of the parts' heads, that reads the parts' embeddings side by side."""
+        each = np.split(values, np.cumsum([data.plain.shape[1] for data, _ in self.parts])[:-1], axis=1)
+        parts = zip(self.parts, each, strict=True)
+        heads = [data.look_head(some, places, own.head) for (data, own), some in parts]
+        # The parts of an embedding are shorter than 1 by the root of their number.
+        weights = np.concatenate([head.weights for head in heads]) / np.sqrt(len(heads))
+        bias = np.stack([head.bias for head in heads]).mean(axis=0)
+        return LinearHead(heads[0].labels, weights.astype(np.float32), bias.astype(np.float32))
 
     def head(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:  # noqa: ARG002
         """Those of the parts, whose logits are averaged."""
@@ -99,9 +110,10 @@ class JoinedData(FrozenData):
         return LinearHead(heads[0].labels, weights.astype(np.float32), bias.astype(np.float32))
 
 
-def join(source: Path, folder: Path, runs: Sequence[Path]) -> Run:
-    """Writes the run of which `runs` are the parts. Raises UsageError for less than two, BadRunError for runs that are
-    not linear heads on the photos of `source`, without mirrored copies, at one size of views.
+def join(source: Path, folder: Path, runs: Sequence[Path], *, thorough_side: int = 0) -> Run:
+    """Writes the run of which `runs` are the parts. Raises UsageError for less than two, and for a side of thorough
+    looks that some part cannot look at or has no such looks for; BadRunError for runs that are not linear heads on the
+    photos of `source`, without mirrored copies, at one size of views.
     """
     if len(runs) < 2:
         raise UsageError("there is nothing to join: name two runs or more")
@@ -112,11 +124,16 @@ def join(source: Path, folder: Path, runs: Sequence[Path]) -> Run:
             raise BadRunError(f"{run.folder} and {first.folder} were trained on different photos")
         if replace(others.preprocessing, views=settings.preprocessing.views) != settings.preprocessing:
             raise BadRunError(f"{run.folder} and {first.folder} look at views of different sizes")
+    for run, own in parts if thorough_side else ():
+        check_side(own.network, thorough_side)
+        if not own.more_looks:
+            raise UsageError(f"{run.folder} was trained without more views for a thorough look")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be the folder of a run: {error.strerror}") from error
-    joined = JoinSettings(tuple(str(run.folder.absolute()) for run, _ in parts), settings.keep_unusable)
+    folders = tuple(str(run.folder.absolute()) for run, _ in parts)
+    joined = JoinSettings(folders, settings.keep_unusable, thorough_side)
     data = read_joined(source, "train", joined)
     chosen = data.places(joined)
     more = {"parts": [run.record["settings"] for run, _ in parts]}

@@ -17,14 +17,14 @@ _IR: Final = 9
 
 
 def joined_graph(graphs: Sequence[bytes]) -> bytes:
-    """Each takes `views` uint8 (N, V, side, side, 3) of one side, as many V as it likes, and gives `logits` (N, labels)
-    and `embedding` (N, D) of length 1. The whole takes the views of all in their order, and gives the mean of the
-    logits, and the embeddings side by side, made of length 1 together.
+    """Each takes `views` uint8 (N, V, side, side, 3) of one side, or all of any, as many V as it likes, and gives
+    `logits` (N, labels) and `embedding` (N, D) of length 1. The whole takes the views of all in their order, and gives
+    the mean of the logits, and the embeddings side by side, made of length 1 together.
     """
     parts = [_ready(graph, f"part{number}/") for number, graph in enumerate(graphs)]
     inputs = [part.graph.input[0] for part in parts]
     counts = [value.type.tensor_type.shape.dim[1].dim_value for value in inputs]
-    side = inputs[0].type.tensor_type.shape.dim[2].dim_value
+    side = inputs[0].type.tensor_type.shape.dim[2].dim_value or "side"
     shape = ["N", sum(counts), side, side, 3]
     lengths = numpy_helper.from_array(np.array(counts, np.int64), "views_each")
     scale = numpy_helper.from_array(np.array(1 / math.sqrt(len(parts)), np.float32), "length")

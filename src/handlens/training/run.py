@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from handlens._version import __version__
 from handlens.errors import HandlensError, UsageError
 from handlens.training.feature_source import FeatureSource, FrozenSource
+from handlens.training.features import embeddings_of
 from handlens.training.fitting.settings import FitSettings
 from handlens.training.frozen import FROZEN, check_patches, check_side, frozen_side
 from handlens.training.head import HeadSettings, LinearHead, fit_head
@@ -124,17 +125,21 @@ class TrainSettings:
         return Preprocessing(side=self.side or frozen_side(self.network), views=LOOKS[self.look])
 
     @property
-    def more_views(self) -> tuple[View, ...]:
-        """Those of a thorough look beside them; none where it is not asked for."""
-        return MORE_VIEWS[self.look] if self.thorough else ()
+    def more_looks(self) -> tuple[Preprocessing, ...]:
+        """Those of a thorough look beside it; none where it is not asked for."""
+        own = self.preprocessing
+        return tuple(replace(own, views=(view,)) for view in MORE_VIEWS[self.look]) if self.thorough else ()
 
 
 @dataclass(frozen=True, slots=True)
 class JoinSettings:
-    """`runs`: folders of the runs whose logits are averaged (`handlens.training.joined`), one view after the other."""
+    """`runs`: folders of the runs whose logits are averaged (`handlens.training.joined`), one view after the other.
+    `thorough_side`: pixels of a side of what a thorough look adds, where it is another than the runs' own, 0 otherwise.
+    """
 
     runs: tuple[str, ...]
     keep_unusable: bool = True
+    thorough_side: int = 0
     network: str = "joined"
 
     @property
@@ -149,10 +154,16 @@ class JoinSettings:
         return replace(parts[0], views=tuple(view for part in parts for view in part.views))
 
     @property
-    def more_views(self) -> tuple[View, ...]:
-        """Those of a thorough look, if every part has such."""
-        each = [part.more_views for part in self.parts]
-        return tuple(view for views in each for view in views) if all(each) else ()
+    def more_looks(self) -> tuple[Preprocessing, ...]:
+        """Those of a thorough look, if every part has such; with another side, the own views of the parts first."""
+        each = [part.more_looks for part in self.parts]
+        if not all(each):
+            return ()
+        own = self.preprocessing
+        looks = [tuple(view for look in looks for view in look.views) for looks in zip(*each, strict=True)]
+        side = self.thorough_side or own.side
+        looks = looks if side == own.side else [own.views, *looks]
+        return tuple(replace(own, side=side, views=views) for views in looks)
 
     @property
     def head(self) -> HeadSettings:
@@ -222,6 +233,17 @@ class FrozenData:
         """The one that was trained together with a taught network, else one fitted on the samples at `places`."""
         trained = self.source.head if isinstance(self.source, TunedSource) else None
         return self.fit(places, settings) if trained is None else trained
+
+    def look_head(self, values: NDArray[np.float32], places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
+        """A head that reads embeddings of the samples in other views, whose features are `values` (n, D): fitted on
+        the samples at `places`, or the one that was trained together with a taught network. That has seen many parts
+        of photos in training, and takes an embedding for a feature of the length that those have on average.
+        """
+        trained = self.source.head if isinstance(self.source, TunedSource) else None
+        if trained is None:
+            return replace(self, plain=embeddings_of(values, 1), mirrored=None).fit(places, settings)
+        length = float(np.linalg.norm(values[places], axis=1).mean())
+        return replace(trained, weights=trained.weights * np.float32(length))
 
     def fit(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
         """A head fitted on the samples at `places`."""

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlens.thorough import Thorough
-from handlens.training.features import embeddings_of
 from handlens.training.head import LinearHead
 from handlens.training.run import FrozenData, JoinSettings, TrainSettings
 
@@ -36,8 +35,9 @@ def thorough_logits(
     fitted on them.
     """
     own = data.head(places, settings.head)
-    found = [own.logits(data.plain[judged])]
-    found += [look.head.logits(look.values[judged]) for look in _looks(data, places, settings)]
+    found = [look.head.logits(look.values[judged]) for look in _looks(data, places, settings)]
+    if not _instead(settings):
+        found.append(own.logits(data.plain[judged]))
     return own.labels, np.mean(found, axis=0)
 
 
@@ -45,24 +45,27 @@ def fit_thorough(
     data: FrozenData, places: NDArray[np.intp], settings: TrainSettings | JoinSettings, scale: float
 ) -> Thorough:
     """What a bundle looks with; parameters as in `thorough_logits`."""
-    own = settings.preprocessing
-    views = replace(own, views=(*own.views, *settings.more_views))
+    looks, taken = settings.more_looks, len(settings.preprocessing.views)
+    views = replace(looks[0], views=tuple(view for look in looks for view in look.views))
     if data.has_own_head:
-        return Thorough(views, None, scale, len(own.views))
+        return Thorough(views, None, scale, taken, _instead(settings))
     heads = [np.concatenate([look.head.weights, look.head.bias[np.newaxis]]) for look in _looks(data, places, settings)]
-    return Thorough(views, np.stack(heads), scale)
+    return Thorough(views, np.stack(heads), scale, taken, _instead(settings))
+
+
+def _instead(settings: TrainSettings | JoinSettings) -> bool:
+    """Larger looks are at what the network looks at by itself, too."""
+    return settings.more_looks[0].side != settings.preprocessing.side
 
 
 def _looks(data: FrozenData, places: NDArray[np.intp], settings: TrainSettings | JoinSettings) -> list[_Look]:
-    """In the order of the views. A head that was trained together with a network has seen other parts of photos."""
-    count, looks = len(settings.preprocessing.views), []
-    for start in range(0, len(settings.more_views), count):
-        views = settings.more_views[start : start + count]
-        source = data.source.elsewhere(replace(settings.preprocessing, views=views))
+    """In the order of the views. Heads of the bundle's own read embeddings."""
+    looks = []
+    for preprocessing in settings.more_looks:
+        source = data.source.elsewhere(preprocessing)
         values = source.features(data.samples).values
         if data.has_own_head:
             looks.append(_Look(values, data.head(places, settings.head)))
         else:
-            embeddings = embeddings_of(values, 1)
-            looks.append(_Look(embeddings, replace(data, plain=embeddings, mirrored=None).fit(places, settings.head)))
+            looks.append(_Look(source.embeddings(values), data.look_head(values, places, settings.head)))
     return looks

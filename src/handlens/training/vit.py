@@ -22,6 +22,7 @@ __all__ = [
     "VITS",
     "VIT_SIDE",
     "Tokens",
+    "patches_at",
     "resized_positions",
     "spread_order",
     "vit_backbone",
@@ -154,6 +155,15 @@ def spread_order(grid: int) -> NDArray[np.float32]:
     while len(places) < grid:
         places = np.block([[4 * places, 4 * places + 2], [4 * places + 3, 4 * places + 1]])
     return (1 - places[:grid, :grid].reshape(-1) / places.size).astype(np.float32)
+
+
+def patches_at(side: int, patches: int, own: int) -> int:
+    """How many patches to look at in a view of `side` pixels: as large a share as `patches`, 0 for all, are of one of
+    the `own` side, in whole eights.
+    """
+    if not patches or side == own:
+        return patches
+    return min(-(-round(patches * (side / own) ** 2) // 8) * 8, (side // PATCH) ** 2)
 
 
 def vit_block(x: keras.KerasTensor, tokens: int, name: str) -> keras.KerasTensor:

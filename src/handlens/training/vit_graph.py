@@ -15,6 +15,7 @@ with outliers apart and a scale a token, which together lose a seventh of a stan
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +37,7 @@ from handlens.training.vit import (
     PIXEL_SCALE,
     SPREAD,
     WIDTH,
+    patches_at,
     resized_positions,
     spread_order,
 )
@@ -72,7 +74,7 @@ def vit_features_graph(
     at, 0 for all. `ranges`: of what leads to matrices (`smoothing`), which are then in whole numbers, too, or more
     exact ones. `int8=False`: in float32 throughout.
     """
-    graph = _Graph(weights, side, patches, ranges, int8=int8)
+    graph = _Graph(weights, [_Size.of(side, patches, side)], ranges, int8=int8)
     features = graph.features(graph.node("Cast", ["photo"], to=TensorProto.FLOAT), tuple(blocks))
     graph.node("Identity", [features], output="features")
     width = 3 * WIDTH * len(blocks)
@@ -89,16 +91,18 @@ def vit_views_graph(
     patches: int = 0,
     ranges: Ranges | None = None,
     int8: bool = True,
+    larger: int = 0,
 ) -> bytes:
     """`views` uint8 (N, V, side, side, 3) → `logits` (N, labels) and `embedding` (N, D), as `multi_view_classifier`.
 
-    `head`: its matrix (V * D, labels) and bias (labels,). The others: as in `vit_features_graph`.
+    `head`: its matrix (V * D, labels) and bias (labels,). `larger`: another side, above `side`, that it takes as well;
+    of views of that it looks at as large a share of the patches. The others: as in `vit_features_graph`.
     """
-    graph = _Graph(weights, side, patches, ranges, int8=int8)
+    sizes = [_Size.of(side, patches, side), *([_Size.of(larger, patches, side)] if larger else [])]
+    graph = _Graph(weights, sizes, ranges, int8=int8)
     width = 3 * WIDTH * len(blocks)
     matrix, bias = head
-    shape = graph.constant("each_view", np.array([-1, side, side, 3], np.int64))
-    pixels = graph.node("Cast", [graph.node("Reshape", ["views", shape])], to=TensorProto.FLOAT)
+    pixels = graph.node("Cast", [graph.node("Reshape", ["views", graph.each_view("views")])], to=TensorProto.FLOAT)
     features = graph.features(pixels, tuple(blocks))
     joined = graph.node("Reshape", [features, graph.constant("joined", np.array([-1, views * width], np.int64))])
     product = graph.node("MatMul", [joined, graph.constant("head", matrix)])
@@ -106,14 +110,17 @@ def vit_views_graph(
     apart = graph.node("Reshape", [features, graph.constant("apart", np.array([-1, views, width], np.int64))])
     mean = graph.mean(apart, 1)
     graph.node("LpNormalization", [mean], output="embedding", axis=-1, p=2)
-    return graph.bytes({"views": ["N", views, side, side, 3]}, {"logits": ["N", len(bias)], "embedding": ["N", width]})
+    pixels_each = ["side", "side"] if larger else [side, side]
+    return graph.bytes(
+        {"views": ["N", views, *pixels_each, 3]}, {"logits": ["N", len(bias)], "embedding": ["N", width]}
+    )
 
 
 def vit_tokens_graph(weights: Weights, *, side: int, ranges: Ranges | None = None) -> bytes:
     """`photo` uint8 (N, side, side, 3) → `block_tokens` float32 (N, 1 + P, D), those after the block TOKENS_BLOCK, and
     `inside` (N, 2, P), the weights of the patches in the two means: what `vit_rest_graph` goes on from.
     """
-    graph = _Graph(weights, side, 0, ranges, int8=True)
+    graph = _Graph(weights, [_Size.of(side, 0, side)], ranges, int8=True)
     inside, tokens = graph.begun(graph.node("Cast", ["photo"], to=TensorProto.FLOAT))
     for number in range(_PLAIN_BLOCKS):
         tokens = graph.block(tokens, number)
@@ -131,7 +138,7 @@ def vit_rest_graph(
     """
     if min(blocks) < TOKENS_BLOCK:
         raise ValueError(f"blocks {tuple(blocks)}: the tokens are those after block {TOKENS_BLOCK}")
-    graph = _Graph(weights, side, patches, ranges, int8=True)
+    graph = _Graph(weights, [_Size.of(side, patches, side)], ranges, int8=True)
     tokens, inside = graph.chosen("block_tokens", "inside")
     parts = graph.parts(tokens, inside) if TOKENS_BLOCK in blocks else []
     features = graph.rest(tokens, inside, _PLAIN_BLOCKS, tuple(blocks), parts)
@@ -139,15 +146,31 @@ def vit_rest_graph(
     return graph.bytes(graph.between, {"features": ["N", 3 * WIDTH * len(blocks)]}, TensorProto.FLOAT)
 
 
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """A size of views: `side` in pixels, patches along it (`grid`), and how many of them are looked at."""
+
+    side: int
+    grid: int
+    looked_at: int
+
+    @classmethod
+    def of(cls, side: int, patches: int, own: int) -> _Size:
+        """`patches`: looked at where the side is `own`, 0 for all."""
+        grid = side // PATCH
+        return cls(side, grid, patches_at(side, patches, own) or grid**2)
+
+
 class _Graph:
     """Nodes and constants of one graph, in the order of their use, so that its bytes are always the same."""
 
-    def __init__(self, weights: Weights, side: int, patches: int, ranges: Ranges | None, *, int8: bool) -> None:
+    def __init__(self, weights: Weights, sizes: Sequence[_Size], ranges: Ranges | None, *, int8: bool) -> None:
+        """`sizes`: one, or two of which the second is larger: what comes in then tells which it is."""
         self._ranges = ranges if int8 and ranges is not None else {}
         self._weights = ordered(smoothed(weights, self._ranges), self._ranges)
-        self._grid = side // PATCH
-        self._all = self._grid**2
-        self._looked_at = patches or self._all
+        self._sizes = sizes
+        self._which = ""
+        self._all = sizes[0].grid ** 2 if len(sizes) == 1 else -1
         self._int8 = int8
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
@@ -187,6 +210,35 @@ class _Graph:
         if name not in self._constants:
             self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
+
+    def each_view(self, views: str) -> str:
+        """The shape of `views` (N, V, side, side, 3) in a row. Where there are two sizes, tells which it is."""
+        if len(self._sizes) == 1:
+            side = self._sizes[0].side
+            return self.constant("each_view", np.array([-1, side, side, 3], np.int64))
+        shape = self.node("Shape", [views])
+        given = self._part(shape, 2, 3, axis=0)
+        larger = self.node("Greater", [given, self.constant("side", np.array([self._sizes[0].side], np.int64))])
+        self._which = self.node("Cast", [larger], to=TensorProto.INT64)
+        rows = self.constant("any", np.array([-1], np.int64))
+        return self.node("Concat", [rows, self._part(shape, 2, 5, axis=0)], axis=0)
+
+    def _by_size(self, name: str, values: Sequence[int | float], kind: type[np.number[Any]]) -> str:
+        """One number a size: that of what comes in, (1,)."""
+        table = self.constant(name, np.array(values, kind))
+        return table if len(values) == 1 else self.node("Gather", [table, self._which], axis=0)
+
+    def _table(self, name: str, tables: Sequence[NDArray[np.float32]]) -> str:
+        """One table of patches (1, P, ...) a size: that of what comes in."""
+        whole = self.constant(name, np.concatenate(tables, axis=1))
+        if len(tables) == 1:
+            return whole
+        ends = np.cumsum([table.shape[1] for table in tables]).tolist()
+        start, end = (
+            self._by_size(f"{name} {part}", places, np.int64)
+            for part, places in (("start", [0, *ends[:-1]]), ("end", ends))
+        )
+        return self.node("Slice", [whole, start, end, self.constant("place 1", np.array([1], np.int64))])
 
     def number(self, value: float) -> str:
         """A constant of one number."""
@@ -243,7 +295,9 @@ class _Graph:
         flat = self.node("Reshape", [share, self.constant("patches", np.array([0, 1, self._all], np.int64))])
         weight = self.node("Add", [flat, self.number(INSIDE_FLOOR)])
         inside = self._in_one(weight)
-        alike = self.node("Add", [self.node("Mul", [flat, self.number(0)]), self.number(1 / self._all)])
+        shares = [1 / size.grid**2 for size in self._sizes]
+        share = self.number(shares[0]) if len(shares) == 1 else self._by_size("shares", shares, np.float32)
+        alike = self.node("Add", [self.node("Mul", [flat, self.number(0)]), share])
         return self.node("Concat", [alike, inside], axis=1)
 
     def _in_one(self, weight: str) -> str:
@@ -253,14 +307,15 @@ class _Graph:
 
     def chosen(self, x: str, inside: str) -> tuple[str, str]:
         """Of tokens (N, 1 + P, D) and weights (N, 2, P) those of the patches that are looked at from here on."""
-        if self._looked_at == self._all:
+        if all(size.looked_at == size.grid**2 for size in self._sizes):
             return x, inside
         second = self.node("Gather", [inside, self.constant("second", np.array([1], np.int64))], axis=1)
         weight = self.node("Reshape", [second, self.constant("in_one_row", np.array([0, self._all], np.int64))])
         most = self.node("ReduceMax", [weight, self.constant("axis 1", np.array([1], np.int64))], keepdims=1)
         enough = self.node("Min", [self.node("Div", [weight, most]), self.number(ENOUGH)])
-        score = self.node("Add", [enough, self.constant("spread", SPREAD * spread_order(self._grid)[np.newaxis])])
-        count = self.constant("looked_at", np.array([self._looked_at], np.int64))
+        orders = [SPREAD * spread_order(size.grid)[np.newaxis] for size in self._sizes]
+        score = self.node("Add", [enough, self._table("spread", orders)])
+        count = self._by_size("looked_at", [size.looked_at for size in self._sizes], np.int64)
         number = len(self._nodes)
         found = [f"{part}{number}" for part in ("highest", "places")]
         self._nodes.append(helper.make_node("TopK", [score, count], found, name=f"TopK{number}", axis=1))
@@ -283,9 +338,9 @@ class _Graph:
         x = self.node("Conv", [first, *kept], kernel_shape=[PATCH, PATCH], strides=[PATCH, PATCH])
         x = self.node("Reshape", [x, self.constant("tokens", np.array([0, WIDTH, self._all], np.int64))])
         x = self.node("Transpose", [x], perm=[0, 2, 1])
-        positions = resized_positions(self._weights["tokens/positions"], self._grid)
-        x = self.node("Add", [x, self.constant("positions", positions[:, 1:])])
-        class_token = self.constant("class_token", self._weights["tokens/class_token"] + positions[:, :1])
+        each = [resized_positions(self._weights["tokens/positions"], size.grid) for size in self._sizes]
+        x = self.node("Add", [x, self._table("positions", [positions[:, 1:] for positions in each])])
+        class_token = self.constant("class_token", self._weights["tokens/class_token"] + each[0][:, :1])
         one = self._part(x, 0, 1)
         first_token = self.node("Add", [self.node("Mul", [one, self.number(0)]), class_token])
         return self.node("Concat", [first_token, x], axis=1)

@@ -30,6 +30,7 @@ from handlens.training.tuning.settings import TuneSettings
 from handlens.training.tuning.targets import Lesson, of_labels
 from handlens.training.tuning.tokens import Tokens, keep_tokens
 from handlens.training.tuning.trunk import Trunk, trunk_of
+from handlens.training.vit import patches_at
 from handlens.training.weights import weights_digest
 from handlens.views import Preprocessing
 
@@ -142,8 +143,9 @@ class TunedSource:
         return net
 
     def elsewhere(self, preprocessing: Preprocessing) -> TunedSource:
-        """It on another view."""
-        return replace(self, preprocessing=preprocessing)
+        """It on another view, in which it looks at as large a share of the patches."""
+        patches = patches_at(preprocessing.side, self.patches, self.preprocessing.side)
+        return replace(self, preprocessing=preprocessing, patches=patches)
 
     def _rows(self, samples: Sequence[Sample]) -> NDArray[np.intp] | None:
         """Their places among the listed photos, None where one is not there."""
