@@ -24,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from handlens.bundle_files import default_bundle_path
+from handlens.bundle import open_bundle
 from handlens.evaluation.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ BARE = """
 import sys, numpy, onnxruntime
 from PIL import Image
 session = onnxruntime.InferenceSession(sys.argv[2])
-_, views, side, _, _ = session.get_inputs()[0].shape
+views, side = session.get_inputs()[0].shape[1], int(sys.argv[3])
 photo = Image.open(sys.argv[1]).convert("RGB").resize((side, side))
 pixels = numpy.broadcast_to(numpy.asarray(photo), (1, views, side, side, 3))
 print(session.run(None, {"views": numpy.ascontiguousarray(pixels)})[0].argmax())
@@ -75,6 +75,8 @@ def main() -> int:
     parser.add_argument("--photo", default=str(ROOT / "examples" / "drawn-amethyst.png"))
     parser.add_argument("--runs", type=int, default=9)
     options = parser.parse_args()
+    bundle = open_bundle()
+    side = bundle.preprocessing.side
     with tempfile.TemporaryDirectory() as folder:
         network = str(Path(folder) / "cnn.keras")
         made = subprocess.run([sys.executable, "-c", MAKE_KERAS, network], check=True, capture_output=True, text=True)
@@ -82,7 +84,7 @@ def main() -> int:
             raise SystemExit(f"the network has {made.stdout.split()[-1]} parameters, not {PARAMETERS}")
         commands = {
             "handlens": [sys.executable, "-m", "handlens", "identify", options.photo],
-            "bare": [sys.executable, "-c", BARE, options.photo, str(default_bundle_path() / "model.onnx")],
+            "bare": [sys.executable, "-c", BARE, options.photo, str(bundle.path / "model.onnx"), str(side)],
             "keras": [sys.executable, "-c", KERAS, options.photo, network],
         }
         for command in commands.values():  # the first run of each only fills the disk cache

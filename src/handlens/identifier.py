@@ -80,7 +80,7 @@ class Identifier(Answerer):
     def __init__(self, bundle: Bundle, *, threads: int | None = None, wait: bool = True) -> None:
         """`threads` and `wait`: as in `load`."""
         # Readying the network takes as long as reading a photo, and neither holds the interpreter's lock for long.
-        with_network = ThreadPoolExecutor(max_workers=1, thread_name_prefix="handlens-network")
+        with_network = ThreadPoolExecutor(max_workers=2, thread_name_prefix="handlens-network")
         self._viewer = with_network.submit(_viewer, bundle, threads)  # first, as a photo's first step needs it
         self._model = with_network.submit(Model, bundle, threads=threads)
         with_network.shutdown(wait=False)
