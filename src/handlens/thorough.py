@@ -31,10 +31,10 @@ class BadThoroughError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Thorough:
-    """`preprocessing`: the views of K other looks. `heads` (K, D + 1, labels): weights of the
-    embedding and, in the last row, biases; None where the network's own head is used. `scale`: what the averaged logits
-    are multiplied with, so that the bundle's temperature fits them, too. `taken`: how many views a look has. `instead`:
-    the logits of the network's own look do not count.
+    """`preprocessing`: the views of K other looks. `heads` (K, D + 1, labels): weights of the embedding and, in the
+    last row, biases; None where the network's own head is used. `scale`: what the averaged logits are multiplied with,
+    so that the bundle's temperature fits them, too. `taken`: how many views a look has. `instead`: the logits of the
+    network's own look do not count.
     """
 
     preprocessing: Preprocessing

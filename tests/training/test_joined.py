@@ -164,6 +164,8 @@ def test_what_cannot_be_joined(run: Run, folder: Path, tmp_path: Path) -> None:
         join(run.source, tmp_path / "e", [first, tmp_path / "fewer"])
     with pytest.raises(UsageError, match="multiple of 14"):
         join(run.source, tmp_path / "g", [first, second], thorough_side=80)
+    with pytest.raises(UsageError, match="56 pixels are smaller"):
+        join(run.source, tmp_path / "g", [first, second], thorough_side=56)
     with pytest.raises(UsageError, match="trained without more views"):
         join(run.source, tmp_path / "h", [tmp_path / "larger", tmp_path / "larger"], thorough_side=140)
     with pytest.raises(BadRunError, match="different sizes"):

@@ -126,6 +126,8 @@ def join(source: Path, folder: Path, runs: Sequence[Path], *, thorough_side: int
             raise BadRunError(f"{run.folder} and {first.folder} look at views of different sizes")
     for run, own in parts if thorough_side else ():
         check_side(own.network, thorough_side)
+        if thorough_side < own.preprocessing.side:
+            raise UsageError(f"thorough looks of {thorough_side} pixels are smaller than what {run.folder} looks at")
         if not own.more_looks:
             raise UsageError(f"{run.folder} was trained without more views for a thorough look")
     try:
