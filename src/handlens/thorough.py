@@ -38,7 +38,7 @@ class Thorough:
     """
 
     preprocessing: Preprocessing
-    heads: NDArray[np.float32] | None
+    heads: NDArray[np.floating] | None
     scale: float
     taken: int = 1
     instead: bool = False
@@ -51,7 +51,9 @@ class Thorough:
         """
         if self.heads is not None:
             # Not `@`: threads of BLAS wait for more work after every product, and take the processors from the network.
-            others = np.einsum("kd,kdl->kl", embeddings, self.heads[:, :-1]) + self.heads[:, -1]
+            # In half precision until they are asked for: most runs open a bundle for a usual look.
+            heads = self.heads.astype(np.float32)
+            others = np.einsum("kd,kdl->kl", embeddings, heads[:, :-1]) + heads[:, -1]
         counting = others if self.instead else np.concatenate([own[np.newaxis], others])
         return np.asarray(self.scale * counting.mean(axis=0), np.float32)
 
@@ -96,7 +98,7 @@ class Thorough:
         return cls(preprocessing, heads, float(scale), taken, instead)
 
 
-def _heads(files: Mapping[str, bytes], count: int) -> NDArray[np.float32]:
+def _heads(files: Mapping[str, bytes], count: int) -> NDArray[np.floating]:
     if HEADS_FILE not in files:
         raise BadThoroughError(f"{HEADS_FILE} is missing, which more views need")
     try:
@@ -107,4 +109,4 @@ def _heads(files: Mapping[str, bytes], count: int) -> NDArray[np.float32]:
         raise BadThoroughError(f"{HEADS_FILE} is no head for each of {count} views")
     if not np.isfinite(array).all():
         raise BadThoroughError(f"{HEADS_FILE} holds values that are no numbers")
-    return array.astype(np.float32)
+    return array
