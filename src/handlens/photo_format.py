@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 MAX_JPEG_SCANS = 100
 """A progressive photo has about ten scans. Each one costs a pass over the whole picture, so a file made of
 thousands of empty scans would keep a decoder busy for hours."""
@@ -56,6 +58,8 @@ _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
 _BOM = b"\xef\xbb\xbf"
 # From 0xFF, which entropy-coded data escapes, to a marker that is no restart and no fill byte.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_IS_MARKER = np.array([value not in (0, 0xFF) and not 0xD0 <= value <= 0xD7 for value in range(256)])
+_NEAR, _BLOCK = 64, 1 << 18
 
 
 def image_format(data: bytes) -> str | None:
@@ -126,13 +130,28 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 def jpeg_scans(data: bytes) -> tuple[int, bool]:
     """Scans of the first picture (counted up to one past `MAX_JPEG_SCANS`), and whether its end is there."""
     at, scans = 2, 0
-    while scans <= MAX_JPEG_SCANS and (found := _JPEG_MARKER.search(data, at)):
-        marker, at = data[found.start() + 1], found.end()
+    while scans <= MAX_JPEG_SCANS and (found := _next_marker(data, at)) is not None:
+        marker, at = data[found + 1], found + 2
         if marker == 0xD9:
             return scans, True
         scans += marker == 0xDA
         at += int.from_bytes(data[at : at + 2], "big")
     return scans, False
+
+
+def _next_marker(data: bytes, at: int) -> int | None:
+    """Where the first marker of a JPEG that is not before `at` begins."""
+    if near := _JPEG_MARKER.search(data, at, at + _NEAR):
+        return near.start()
+    # Megabytes of entropy-coded data may lie before the next one: a pattern takes three times as long over them.
+    values = np.frombuffer(data, np.uint8)
+    for start in range(at, len(data) - 1, _BLOCK):
+        block = values[start : start + _BLOCK + 1]
+        places = np.flatnonzero(block[:-1] == 0xFF)
+        markers = places[_IS_MARKER[block[places + 1]]]
+        if markers.size:
+            return start + int(markers[0])
+    return None
 
 
 def ends_early(data: bytes, image_format: str) -> bool:
