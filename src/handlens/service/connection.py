@@ -6,7 +6,8 @@
   stated to be of a size that is taken: a client that reads only after sending sees the answer, also of a service that
   has much to do, and one that never ends is cut off.
 - What is no HTTP, or has a head that is too long, gets a problem document like every other failure.
-- A large body is read without a pause at every piece, as long as little of it waits for the application.
+- A large body is read without a pause at every piece, as long as little of it waits for the application, and past the
+  parser (`body_pieces`).
 - Beyond `max_connections` requests are marked for the gate; beyond four times as many connections are closed at once.
 """
 
@@ -16,14 +17,15 @@ import asyncio
 import sys
 import uuid
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import h11
 from starlette.responses import Response
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
+from handlens.service.body_pieces import pass_by
 from handlens.service.gate import CROWDED
 from handlens.service.headers import SECURITY_HEADERS
 from handlens.service.problems import HeadTooLargeError, error_problem, problem
@@ -100,6 +102,9 @@ class GuardedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Reads on, and sees whether a head is complete or has begun."""
+        if pass_by(self.conn, len(data)):
+            self._hand_on(data)
+            return
         crowded = len(self.connections) > self._settings.max_connections
         self.app_state = {**self._shared_state, CROWDED: crowded}
         super().data_received(data)
@@ -110,6 +115,17 @@ class GuardedProtocol(H11Protocol):
             self._start("head", self._settings.head_timeout, self._head_too_slow)
         if their_state is not h11.SEND_BODY:
             self._stop("unwanted")
+
+    def _hand_on(self, piece: bytes) -> None:
+        """Gives the application a piece of the body, as uvicorn does with those that went through the parser."""
+        if self.conn.our_state is h11.DONE:  # the answer is sent: nobody wants the rest
+            return
+        # The piece itself where none waits: what the application gets is a copy of a bytearray, but not of bytes.
+        waiting = self.cycle.body
+        self.cycle.body = waiting + piece if waiting else cast("bytearray", piece)
+        if len(self.cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """Bounds what is left to do for this request: to send the rest of the answer, to read an unwanted body."""
