@@ -26,6 +26,9 @@ _MASK_NEEDS: Final = 2048
 _BOX_SHARE: Final = 0.5
 _SPARE: Final = 1.25
 """So many times the pixels that are looked at: a phone's 12 megapixels are then decoded at a quarter."""
+_GAP: Final = 2.0
+"""A side that is made more than four times shorter is halved by the mean of its pixels first, or divided by more: half
+the time for a photo of 1,000 pixels, and hardly different."""
 _RESAMPLINGS: Final = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
@@ -199,7 +202,8 @@ def _padded(picture: Image.Image, box: Box, preprocessing: Preprocessing) -> NDA
     side, resampling = preprocessing.side, _RESAMPLINGS[preprocessing.resampling]
     scale = side / max(box.width, box.height)
     width, height = max(1, round(box.width * scale)), max(1, round(box.height * scale))
-    fitted = picture.resize((width, height), resampling, (box.left, box.top, box.right, box.bottom))
+    area = (box.left, box.top, box.right, box.bottom)
+    fitted = picture.resize((width, height), resampling, area, reducing_gap=_GAP)
     square = np.full((side, side, 3), preprocessing.fill, np.uint8)
     left, top = (side - width) // 2, (side - height) // 2
     square[top : top + height, left : left + width] = np.asarray(fitted)
