@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from handlens.identifier import Identifier
 from handlens.service import create_app
+from handlens.service.connection import GuardedProtocol
 from handlens.service.settings import Settings
 from service.running import (
     JPEG,
@@ -34,6 +35,21 @@ PHOTO = {"photos": ("a.jpg", JPEG)}
 BEGIN = b"POST /v1/identify HTTP/1.1\r\nhost: localhost\r\n"
 SHORT = 0.4
 """Seconds: a deadline that a test waits for."""
+
+
+def test_answers_are_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = GuardedProtocol.connection_made
+    delayed = []
+
+    def seen(self: GuardedProtocol, transport: asyncio.Transport) -> None:
+        made(self, transport)
+        connection = transport.get_extra_info("socket")
+        delayed.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0)
+
+    monkeypatch.setattr(GuardedProtocol, "connection_made", seen)
+    with running(Response("ok")) as address:
+        assert httpx.get(address).text == "ok"
+    assert delayed == [False]
 
 
 # Heads.
