@@ -42,19 +42,17 @@ function remove(at) {
 function photoOf(file) {
   const photo = { file, url: URL.createObjectURL(file), width: 0, height: 0, isUnseen: false };
   const image = new Image();
-  image.src = photo.url;
-  image.decode().then(
-    () => {
-      // The natural size is that of the upright photo: browsers heed the orientation in the file.
-      photo.width = image.naturalWidth;
-      photo.height = image.naturalHeight;
-      update({});
-    },
-    () => {
-      photo.isUnseen = true; // the browser may not know a format that the server does
-      update({});
-    },
-  );
+  image.addEventListener("load", () => {
+    // The natural size is that of the upright photo: browsers heed the orientation in the file.
+    photo.width = image.naturalWidth;
+    photo.height = image.naturalHeight;
+    update({});
+  });
+  image.addEventListener("error", () => {
+    photo.isUnseen = true; // the browser may not know a format that the server does
+    update({});
+  });
+  image.src = photo.url; // not decoded here: in its full size that takes longer than the answer
   return photo;
 }
 
