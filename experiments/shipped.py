@@ -1,4 +1,4 @@
-"""A bundle as it ships, its 8 bits and all, on the usable photos of a split: the figures of `handlens evaluate --field`.
+"""A bundle as it ships, its 8 bits and all, on a split's usable photos: the figures of `handlens evaluate --field`.
 
     python -m experiments.shipped [--bundle BUNDLE] [--thorough] [--split field] [--source MANIFEST]
 
