@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
+from handlens.allocator import keep_bodies
 from handlens.bundle import open_bundle
 from handlens.errors import HandlensError
 from handlens.identifier import Identifier
@@ -80,6 +81,7 @@ def serve(settings: Settings = Settings()) -> None:  # noqa: B008 - frozen
 
 
 def _loaded_app(settings: Settings) -> FastAPI:
+    keep_bodies()
     threads = network_threads(settings, processors())
     return create_app(Identifier.load(settings.bundle, threads=threads), settings)
 
