@@ -40,7 +40,7 @@ if sys.argv[1] == "kept":
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def body():
-    held = [b"x" * (20 << 20) for _ in range(3)]
+    held = [b"x" * (20 << 20) for _ in range(2)]
     held.clear()
 body()
 begun = faults()

@@ -12,7 +12,7 @@ _M_TRIM_THRESHOLD: Final = -1  # of <malloc.h>, as the other two
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 _LARGE: Final = 32 << 20  # bytes; the most that glibc takes
-_MUCH: Final = 128 << 20
+_MUCH: Final = 64 << 20
 
 
 def keep_one_arena() -> bool:
@@ -26,7 +26,7 @@ def keep_one_arena() -> bool:
 
 
 def keep_bodies() -> bool:
-    """Has what is freed in blocks of up to 32 MiB stay with this process, up to 128 MiB of it, where the C library is
+    """Has what is freed in blocks of up to 32 MiB stay with this process, up to 64 MiB of it, where the C library is
     glibc: whether it is done.
 
     By default the system takes a body of some megabytes back as soon as it is freed, and clears the same memory for the

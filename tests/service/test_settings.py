@@ -132,7 +132,7 @@ def test_what_is_shown_can_be_given_again_and_shows_no_secret(tmp_path: Path) ->
     text = "\n".join(first.lines())
     assert "0a0a" not in text
     assert "# keys: 1, not shown  # command line" in text
-    assert "max_queue = 24  # default" in text
+    assert "max_queue = 16  # default" in text
     again = load_settings({}, {}, written(tmp_path, text)).settings
     assert again == first.settings.model_copy(update={"keys": ()})
     assert len(list(LoadedSettings(Settings(), {}).lines())) == len(Settings.model_fields)

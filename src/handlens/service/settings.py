@@ -84,7 +84,7 @@ class Settings(BaseModel):
     max_head_bytes: PositiveInt = Field(default=16 * 2**10, description="Longest request line with all headers.")
     max_connections: PositiveInt = Field(default=256, description="Connections beyond which photos are refused.")
     max_concurrent: PositiveInt = Field(default=2, description="Photos that are decoded and scored at the same time.")
-    max_queue: NonNegativeInt = Field(default=24, description="Requests that may wait for their turn.")
+    max_queue: NonNegativeInt = Field(default=16, description="Requests that may wait for their turn.")
 
     head_timeout: PositiveFloat = Field(default=10, description="Time in which all headers of a request must arrive.")
     body_timeout: PositiveFloat = Field(
