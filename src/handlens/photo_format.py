@@ -59,7 +59,7 @@ _BOM = b"\xef\xbb\xbf"
 # From 0xFF, which entropy-coded data escapes, to a marker that is no restart and no fill byte.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _IS_MARKER = np.array([value not in (0, 0xFF) and not 0xD0 <= value <= 0xD7 for value in range(256)])
-_NEAR, _BLOCK = 64, 1 << 18
+_NEAR, _LEAST_BLOCK, _MOST_BLOCK = 1 << 12, 1 << 14, 1 << 18
 
 
 def image_format(data: bytes) -> str | None:
@@ -143,14 +143,16 @@ def _next_marker(data: bytes, at: int) -> int | None:
     """Where the first marker of a JPEG that is not before `at` begins."""
     if near := _JPEG_MARKER.search(data, at, at + _NEAR):
         return near.start()
-    # Megabytes of entropy-coded data may lie before the next one: a pattern takes three times as long over them.
-    values = np.frombuffer(data, np.uint8)
-    for start in range(at, len(data) - 1, _BLOCK):
-        block = values[start : start + _BLOCK + 1]
+    # Megabytes of entropy-coded data may lie before the next one: a pattern takes three times as long over them. The
+    # blocks grow, so that many markers a little apart do not take a large one each.
+    values, size = np.frombuffer(data, np.uint8), _LEAST_BLOCK
+    while at < len(data) - 1:
+        block = values[at : at + size + 1]
         places = np.flatnonzero(block[:-1] == 0xFF)
         markers = places[_IS_MARKER[block[places + 1]]]
         if markers.size:
-            return start + int(markers[0])
+            return at + int(markers[0])
+        at, size = at + size, min(2 * size, _MOST_BLOCK)
     return None
 
 
