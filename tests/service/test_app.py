@@ -227,8 +227,9 @@ def test_openapi_describes_every_route_and_its_problems(client: httpx.Client) ->
     problem = identify["responses"]["413"]["content"]["application/problem+json"]
     assert problem["schema"]["$ref"].removeprefix("#/components/schemas/") in schemas
     assert set(problem["example"]) <= set(schemas["ProblemDocument"]["properties"])
-    references = set(re.findall(r'"#/components/schemas/(\w+)"', client.get("/openapi.json").text))
-    assert references <= set(schemas)
+    references = set(re.findall(r'"\$ref": ?"([^"]+)"', client.get("/openapi.json").text))
+    assert references
+    assert references <= {f"#/components/schemas/{name}" for name in schemas}
 
 
 def test_the_documentation_needs_nothing_from_elsewhere(client: httpx.Client) -> None:

@@ -148,12 +148,32 @@ IDENTIFY_FORM: Final[dict[str, Any]] = {
         },
     }
 }
+
+
+def _whole_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a body with what it refers to put in its place: inside an OpenAPI document, references begin
+    at the root of that, where a model's own definitions are not.
+    """
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def resolved(part: Any) -> Any:
+        if isinstance(part, dict):
+            if "$ref" in part:
+                return resolved(definitions[part["$ref"].rpartition("/")[2]])
+            return {name: resolved(value) for name, value in part.items()}
+        return [resolved(value) for value in part] if isinstance(part, list) else part
+
+    whole: dict[str, Any] = resolved(schema)
+    return whole
+
+
 REWEIGH_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {
-                "schema": ReweighBody.model_json_schema(),
+                "schema": _whole_schema(ReweighBody),
                 "example": {
                     "scores": {"quartz": 0.55, "calcite": 0.4, "…": 0.05},
                     "photos": ["a.jpg"],
