@@ -15,7 +15,7 @@ __all__ = ["add_arguments", "add_fit_arguments", "fit_settings", "run"]
 _HEAD_ONLY: Final = ("strength", "balance", "adjust", "nuisance", "mirror", "look", "patches", "thorough")
 _TUNED: Final = ("epochs", "batch", "rate", "label_smoothing", "seed", "unfrozen")
 """What tuning can be told of the options of training by gradient descent."""
-_TUNE_ONLY: Final = ("tune_balance", "teacher", "teacher_share")
+_TUNE_ONLY: Final = ("tune_balance", "layer_decay", "trained", "teacher", "teacher_share")
 _JOIN_ONLY: Final = ("runs", "thorough_side")
 _FIT_ONLY: Final = (
     "among",
@@ -106,6 +106,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="POWER",
         help="as --balance, while the blocks are trained (default: 1)",
+    )
+    tune.add_argument(
+        "--layer-decay",
+        type=float,
+        metavar="FACTOR",
+        help="of a block's learning rate in that of the block after it (default: 1, all the same)",
+    )
+    tune.add_argument(
+        "--trained",
+        type=float,
+        metavar="SHARE",
+        help="of the logits that are those of the head which was trained with the blocks, without a teacher (default: "
+        "0)",
     )
     tune.add_argument(
         "--teacher",
@@ -200,7 +213,7 @@ def run(options: argparse.Namespace) -> int:
             network(options.network)
         given_head = {
             name: getattr(options, name)
-            for name in ("strength", "balance", "adjust", "nuisance")
+            for name in ("strength", "balance", "adjust", "nuisance", "trained")
             if getattr(options, name) is not None
         }
         settings = TrainSettings(
@@ -236,6 +249,8 @@ def _tune_settings(options: argparse.Namespace) -> Any:
     given = {name: value for name in _TUNED if (value := getattr(options, name)) is not None}
     if options.tune_balance is not None:
         given["balance"] = options.tune_balance
+    if options.layer_decay is not None:
+        given["layer_decay"] = options.layer_decay
     return TuneSettings.of(options.network, **given)
 
 

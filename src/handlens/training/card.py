@@ -94,6 +94,10 @@ def _making(run: Run, *, alone: bool = True) -> str:
     more = ", ".join(_view(view) for look in settings.more_looks for view in look.views)
     whose = "the same head" if settings.teacher else "a head of its own"
     thorough = f"A thorough look (`--thorough`) adds {more}, with {whose}, and averages the logits. "
+    both = (
+        f"Its logits are {100 * head.trained:.0f} % those of the head that was trained with the blocks, "
+        "the rest those of the fitted one. "
+    )
     less = f"Its logits lose {head.adjust:g} times the logarithm of how frequent their label is in training. "
     fitted = (
         f"multinomial logistic regression on standardised features, C = {head.strength:g}, "
@@ -107,7 +111,7 @@ def _making(run: Run, *, alone: bool = True) -> str:
         f"{'One view' if len(views) == 1 else f'{len(views)} views'} of the photo ({', '.join(views)}), "
         f"{settings.preprocessing.side} px, through {_VIT.format(frozen) if vit else _LITE.format(settings.network)}. "
         f"{patches if settings.patches else ''}{tuned}{begun if settings.teacher else anew}"
-        f"{less if head.adjust else ''}"
+        f"{both if head.trained else ''}{less if head.adjust else ''}"
         f"{mirrored}{thorough if more and alone else ''}{_taught(run, settings)}"
         "Commands: `handlens train`, `handlens evaluate --field`, `handlens export`."
     )
@@ -133,9 +137,10 @@ def _taught(run: Run, settings: TrainSettings) -> str:
 
 
 def _tuning(tune: TuneSettings) -> str:
+    falling = f" and {tune.layer_decay:g} of it in each block before" if tune.layer_decay < 1 else ""
     return (
         f"Its last {tune.unfrozen} blocks were trained together with a head for {tune.epochs} "
-        f"epochs (AdamW, rate {tune.rate:g}, batch {tune.batch}, label smoothing {tune.label_smoothing:g}) on "
+        f"epochs (AdamW, rate {tune.rate:g}{falling}, batch {tune.batch}, label smoothing {tune.label_smoothing:g}) on "
         f"{tune.looks} looks at each photo, random parts under other lights among them; "
         f"{_weighed(tune.balance, 'counted')}. "
     )

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from handlens.errors import UsageError
 from handlens.training.samples import BadSamplesError
 
-__all__ = ["HeadSettings", "LinearHead", "adjusted", "fit_head"]
+__all__ = ["HeadSettings", "LinearHead", "adjusted", "averaged", "fit_head"]
 
 _ENOUGH: Final = 20
 """Photos of one label by one photographer from which on their mean is as sure as it gets."""
@@ -27,7 +27,9 @@ class HeadSettings:
     """`strength`: inverse of the L2 penalty on standardised features. `balance`: 0 to 1, the power of the inverse class
     frequency that weighs a sample (1: every label counts the same, 0: every photo does). `adjust`: how much of a
     label's frequency is taken out of its logit afterwards (`adjusted`). `nuisance`: how many directions to leave out in
-    which photos of one label differ from photographer to photographer. Raises UsageError for values that make no sense.
+    which photos of one label differ from photographer to photographer. `trained`: the share that the head which was
+    trained together with a tuned network has of the logits, the fitted one having the rest; a taught network answers
+    with the trained one alone. Raises UsageError for values that make no sense.
     """
 
     strength: float = 1e-3
@@ -35,6 +37,7 @@ class HeadSettings:
     adjust: float = 0.0
     nuisance: int = 0
     iterations: int = 300
+    trained: float = 0.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.strength) and self.strength > 0):
@@ -47,6 +50,8 @@ class HeadSettings:
             raise UsageError(f"nuisance is {self.nuisance}: it must be 0 or more")
         if self.iterations < 1:
             raise UsageError(f"iterations is {self.iterations}: it must be 1 or more")
+        if not 0 <= self.trained < 1:
+            raise UsageError(f"the trained head's share is {self.trained}: it must be from 0 to less than 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,14 @@ def adjusted(head: LinearHead, labels: NDArray[np.str_], times: float) -> Linear
     """
     counts = np.bincount(np.searchsorted(head.labels, labels), minlength=len(head.labels))
     return replace(head, bias=(head.bias - times * np.log(counts / len(labels))).astype(np.float32))
+
+
+def averaged(first: LinearHead, second: LinearHead, share: float) -> LinearHead:
+    """The one whose logits are the means of theirs, `share` of the second; of the same labels."""
+    assert first.labels == second.labels
+    parts = ((first.weights, second.weights), (first.bias, second.bias))
+    weights, bias = (((1 - share) * one + share * other).astype(np.float32) for one, other in parts)
+    return LinearHead(first.labels, weights, bias)
 
 
 def _nuisance(

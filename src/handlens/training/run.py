@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -26,7 +26,7 @@ from handlens.training.feature_source import FeatureSource, FrozenSource
 from handlens.training.features import embeddings_of
 from handlens.training.fitting.settings import FitSettings
 from handlens.training.frozen import FROZEN, check_patches, check_side, frozen_side
-from handlens.training.head import HeadSettings, LinearHead, fit_head
+from handlens.training.head import HeadSettings, LinearHead, averaged, fit_head
 from handlens.training.samples import BadSamplesError, Sample, digest, read_samples, with_split
 from handlens.training.tuning.settings import TuneSettings
 from handlens.training.tuning.tuned import TunedSource
@@ -112,6 +112,8 @@ class TrainSettings:
                 raise UsageError("tuning sees mirrored parts of photos anyway: train it without mirrored copies")
         if self.teacher and self.tune is None:
             raise UsageError("a teacher is for a network whose last blocks are tuned")
+        if self.head.trained and (self.tune is None or self.teacher):
+            raise UsageError("a share of the trained head is for a network that is tuned without a teacher")
         if not 0 <= self.teacher_share <= 1:
             raise UsageError(f"the teacher's share is {self.teacher_share}: it must be from 0 to 1")
         if self.side:
@@ -226,24 +228,35 @@ class FrozenData:
 
     @property
     def has_own_head(self) -> bool:
-        """Whether a head that was trained together with the network is used."""
-        return isinstance(self.source, TunedSource) and self.source.head is not None
+        """Whether the head that was trained together with the network is used alone."""
+        return isinstance(self.source, TunedSource) and self.source.share == 1
 
     def head(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
-        """The one that was trained together with a taught network, else one fitted on the samples at `places`."""
-        trained = self.source.head if isinstance(self.source, TunedSource) else None
-        return self.fit(places, settings) if trained is None else trained
+        """The one that was trained together with a taught network, else one fitted on the samples at `places`, or the
+        mean of both where it is asked for.
+        """
+        return self._with_trained(lambda: self.fit(places, settings))
 
     def look_head(self, values: NDArray[np.float32], places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
-        """A head that reads embeddings of the samples in other views, whose features are `values` (n, D): fitted on
-        the samples at `places`, or the one that was trained together with a taught network. That has seen many parts
-        of photos in training, and takes an embedding for a feature of the length that those have on average.
+        """As `head`, but it reads embeddings of the samples in other views, whose features are `values` (n, D). The one
+        that was trained has seen many parts of photos in training, and takes an embedding for a feature of the length
+        that those have on average.
         """
-        trained = self.source.head if isinstance(self.source, TunedSource) else None
-        if trained is None:
-            return replace(self, plain=embeddings_of(values, 1), mirrored=None).fit(places, settings)
         length = float(np.linalg.norm(values[places], axis=1).mean())
-        return replace(trained, weights=trained.weights * np.float32(length))
+        read = replace(self, plain=embeddings_of(values, 1), mirrored=None)
+        return self._with_trained(lambda: read.fit(places, settings), length)
+
+    def _with_trained(self, fitted: Callable[[], LinearHead], length: float | None = None) -> LinearHead:
+        """The mean of another head and of the one that was trained with the network, as their shares are; `length` is
+        that of features where it is to read embeddings.
+        """
+        source = self.source
+        if not isinstance(source, TunedSource) or source.head is None:
+            return fitted()
+        trained = source.head
+        if length is not None:
+            trained = replace(trained, weights=trained.weights * np.float32(length))
+        return trained if source.share == 1 else averaged(fitted(), trained, source.share)
 
     def fit(self, places: NDArray[np.intp], settings: HeadSettings) -> LinearHead:
         """A head fitted on the samples at `places`."""

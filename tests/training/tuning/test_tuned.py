@@ -17,9 +17,12 @@ from handlens.identifier import Identifier
 from handlens.selftest import run_self_test
 from handlens.training.card import model_card
 from handlens.training.features import Features
-from handlens.training.frozen import weights_of
+from handlens.training.frozen import frozen_network, weights_of
+from handlens.training.head import HeadSettings
 from handlens.training.run import Run, TrainSettings, load_run, read_split
+from handlens.training.thorough_fit import thorough_logits
 from handlens.training.tuning import loop, tokens
+from handlens.training.tuning.lite_trunk import LiteTrunk
 from handlens.training.tuning.looks import LARGER, random_looks
 from handlens.training.tuning.settings import TuneSettings
 from handlens.training.tuning.tuned import TunedSource
@@ -146,6 +149,105 @@ def test_another_head_is_fitted_on_the_network_that_is_kept(run: Run, monkeypatc
         replace(data, source=frozen).seen_by(chosen, other)
 
 
+def test_a_head_that_is_half_the_trained_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(run)
+    data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
+    chosen = data.places(settings)
+    half = replace(settings, head=replace(settings.head, trained=0.5, balance=0.5, adjust=0.75))
+    with monkeypatch.context() as patch:
+        patch.setattr("handlens.training.tuning.tuned.tune", _never)  # the trained head is kept with the network
+        seen = data.seen_by(chosen, half)
+    source = seen.source
+    assert isinstance(source, TunedSource)
+    assert source.head is not None
+    assert not seen.has_own_head
+    with threadpool_limits(1):
+        fitted, both = seen.fit(chosen, half.head), seen.head(chosen, half.head)
+        look, elsewhere = seen.look_head(2 * seen.plain, chosen, half.head), source.embeddings(seen.plain)
+        alone = replace(seen, source=replace(source, head=None)).look_head(2 * seen.plain, chosen, half.head)
+    np.testing.assert_allclose(both.weights, (fitted.weights + source.head.weights) / 2, atol=1e-6)
+    np.testing.assert_allclose(both.bias, (fitted.bias + source.head.bias) / 2, atol=1e-6)
+    # Training weighed all frequencies away (balance 1): a quarter of their logarithm is left of 0.5 and 0.75.
+    less = data.seen_by(chosen, replace(half, head=replace(half.head, adjust=0.5))).source
+    assert isinstance(less, TunedSource)
+    assert less.head is not None
+    counts = np.unique([data.samples[place].label for place in chosen], return_counts=True)[1]
+    np.testing.assert_allclose(less.head.bias - source.head.bias, 0.25 * np.log(counts / counts.sum()), atol=1e-5)
+    # Of another view it reads embeddings.
+    trained = 2 * look.logits(elsewhere) - alone.logits(elsewhere)
+    wanted = elsewhere @ source.head.weights * np.linalg.norm(2 * seen.plain[chosen], axis=1).mean() + source.head.bias
+    np.testing.assert_allclose(trained, wanted, atol=1e-3)
+
+
+def test_a_network_that_was_kept_without_its_head_is_trained_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(run)
+    data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
+    chosen = data.places(settings)
+    assert isinstance(data.source, TunedSource)
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tokens").symlink_to(run.folder / "tokens")
+    for kept in (run.folder / "tuned").glob("*.npz"):
+        with np.load(kept) as arrays:
+            np.savez(tmp_path / "tuned" / kept.name, **{name: arrays[name] for name in arrays if "own" not in name})
+    moved = replace(data, source=replace(data.source, folder=tmp_path))
+    both = replace(settings, head=replace(settings.head, trained=0.5))
+    with monkeypatch.context() as patch:
+        patch.setattr("handlens.training.tuning.tuned.tune", _never)
+        assert moved.seen_by(chosen, settings).source.head is None  # type: ignore[attr-defined]
+        with pytest.raises(AssertionError, match="computed again"):
+            moved.seen_by(chosen, both)
+    with threadpool_limits(1):
+        assert moved.seen_by(chosen, both).source.head is not None  # type: ignore[attr-defined]
+    monkeypatch.setattr("handlens.training.tuning.tuned.tune", _never)
+    assert moved.seen_by(chosen, both).source.head is not None  # type: ignore[attr-defined]
+
+
+def test_rates_that_fall_and_a_trained_head_in_a_bundle(folder: Path, tmp_path: Path) -> None:
+    source = str(folder / "data" / "manifest.csv")
+    flags = (*FLAGS, *SHORT, "--unfrozen", "2", "--layer-decay", "0.5", "--trained", "0.25", "--thorough")
+    with threadpool_limits(1):
+        assert main(["train", source, "--out", str(tmp_path / "run"), *flags]) == 0
+        assert main(["evaluate", str(tmp_path / "run"), "--protocol", "leave-one-fold-out"]) == 0
+        assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "bundle"), "--name", "drawn-both"]) == 0
+    run, identifier = load_run(tmp_path / "run"), Identifier.load(tmp_path / "bundle")
+    settings = settings_of(run)
+    assert settings.tune == TuneSettings(epochs=2, batch=8, unfrozen=2, rate=3e-4, layer_decay=0.5)
+    assert settings.head.trained == 0.25
+    assert run_self_test(identifier).passed
+    assert "rate 0.0003 and 0.5 of it in each block before" in identifier.bundle.card
+    assert "Its logits are 25 % those of the head that was trained with the blocks" in identifier.bundle.card
+    data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
+    chosen = data.places(settings)
+    seen = data.seen_by(chosen, settings)
+    with threadpool_limits(1):
+        head = seen.head(chosen, settings.head)
+        _, thorough = thorough_logits(seen, chosen, np.array([0]), settings)
+    path = data.samples[0].path
+    logits = identifier.score(identifier.views(path)[1]).logits[0]
+    np.testing.assert_allclose(logits, head.logits(seen.plain[:1])[0], atol=1e-3)
+    # A bundle scales what a thorough look says, to be calibrated as the usual one.
+    answer = identifier.identify(path, thorough=True)
+    assert answer.candidates[0].name == seen.head(chosen, settings.head).labels[int(thorough[0].argmax())]
+
+
+def test_early_blocks_move_less() -> None:
+    one = VitTrunk("vits14", 56, 3, 9).rest(weights_of(frozen_network("vits14", 56, 9)), 0.4)
+    parts = loop._blocks(one, 0.5)
+    assert [part for part, _ in parts] == [0.25, 0.5, 1.0]
+    assert [len(variables) for _, variables in parts] == [12, 12, 12]
+    assert {variable.path.partition("_")[0] for variable in parts[0][1]} == {"block09"}
+    assert [(part, len(variables)) for part, variables in loop._blocks(one, 1.0)] == [(1.0, 36)]
+    lite = LiteTrunk("lite0", 64, 2).rest(weights_of(frozen_network("lite0", 64, 0)), 1.0)
+    assert [part for part, _ in loop._blocks(lite, 0.5)] == [0.5, 1.0]
+    assert sum(len(variables) for _, variables in loop._blocks(lite, 0.5)) == len(lite.trainable_variables)
+
+
+def _never(*_: object, **__: object) -> None:
+    raise AssertionError("computed again")
+
+
 def test_damaged_tokens_are_made_again(run: Run, tmp_path: Path) -> None:
     settings = settings_of(run)
     data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
@@ -196,6 +298,8 @@ def test_random_looks_are_the_same_for_a_name_and_leave_the_background() -> None
         {"seed": -1},
         {"decay": -1.0},
         {"balance": 1.5},
+        {"layer_decay": 0.0},
+        {"layer_decay": 1.1},
     ],
 )
 def test_settings_that_make_no_sense(wrong: dict[str, float]) -> None:
@@ -211,6 +315,14 @@ def test_what_cannot_be_tuned() -> None:
         TrainSettings(network="vits14", mirror=False, tune=tune)
     with pytest.raises(UsageError, match="mirrored"):
         TrainSettings(network="vits14", look="box", tune=tune)
+    with pytest.raises(UsageError, match="trained head"):
+        TrainSettings(network="vits14", mirror=False, look="box", head=HeadSettings(trained=0.5))
+    with pytest.raises(UsageError, match="trained head"):
+        TrainSettings(
+            network="vits14", mirror=False, look="box", tune=tune, teacher="x", head=HeadSettings(trained=0.5)
+        )
+    with pytest.raises(UsageError, match="share"):
+        HeadSettings(trained=1.0)
 
 
 @pytest.mark.parametrize(

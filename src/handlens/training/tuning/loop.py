@@ -1,11 +1,13 @@
 """The last blocks of a network and a head trained together, from what is kept of the photos.
 
 The head begins as the one that fits the frozen features best, so that its first, random gradients do not spoil them:
-linear probing, then fine-tuning (A. Kumar et al., ICLR 2022). A step sees one look at each of its photos.
+linear probing, then fine-tuning (A. Kumar et al., ICLR 2022). A step sees one look at each of its photos. The rate may
+fall from block to block: layer-wise rate decay (J. Howard and S. Ruder, ACL 2018).
 """
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -25,6 +27,7 @@ from handlens.training.tuning.trunk import Trunk, Weights
 
 __all__ = ["tune"]
 
+_BLOCK: Final = re.compile(r"block(\d+)")
 _WARM_UP: Final = 10
 """Of so many steps one is of the rising rate."""
 
@@ -84,17 +87,16 @@ class _Step:
     """One step of gradient descent of the network and its head."""
 
     def __init__(self, net: keras.Model, head: LinearHead, settings: TuneSettings, steps: int) -> None:
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if steps >= _WARM_UP else settings.rate,
-            steps,
-            warmup_target=settings.rate if steps >= _WARM_UP else None,
-            warmup_steps=steps // _WARM_UP,
-        )
         self._net = net
         self._head = [keras.Variable(head.weights), keras.Variable(head.bias)]
-        self._of_net = keras.optimizers.AdamW(rate, weight_decay=settings.decay, clipnorm=1.0)
-        self._of_head = keras.optimizers.Adam(rate)
-        self._of_net.build(net.trainable_variables)
+        self._blocks = _blocks(net, settings.layer_decay)
+        self._of_blocks = [
+            keras.optimizers.AdamW(_rate(part * settings.rate, steps), weight_decay=settings.decay, clipnorm=1.0)
+            for part, _ in self._blocks
+        ]
+        self._of_head = keras.optimizers.Adam(_rate(settings.rate, steps))
+        for optimizer, (_, variables) in zip(self._of_blocks, self._blocks, strict=True):
+            optimizer.build(variables)
         self._of_head.build(self._head)
         self._run = tf.function(self._compute, reduce_retracing=True)
 
@@ -109,7 +111,7 @@ class _Step:
         return matrix, bias
 
     def _compute(self, shown: tuple[Any, ...], target: Any, weight: Any) -> Any:
-        inner = [one.value for one in self._net.trainable_variables]
+        inner = [[one.value for one in variables] for _, variables in self._blocks]
         matrix, bias = (one.value for one in self._head)
         with tf.GradientTape() as tape:
             # Not as in training: statistics of batch normalisations stay what they are.
@@ -117,7 +119,31 @@ class _Step:
             logits = self._net(given, training=False) @ matrix + bias
             losses = tf.nn.softmax_cross_entropy_with_logits(target, logits)
             loss = tf.reduce_sum(losses * weight) / tf.reduce_sum(weight)
-        gradients = tape.gradient(loss, [*inner, matrix, bias])
-        self._of_net.apply(gradients[:-2])
-        self._of_head.apply(gradients[-2:])
+        of_blocks, of_head = tape.gradient(loss, (inner, [matrix, bias]))
+        for optimizer, gradients in zip(self._of_blocks, of_blocks, strict=True):
+            optimizer.apply(gradients)
+        self._of_head.apply(of_head)
         return loss
+
+
+def _rate(highest: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if steps >= _WARM_UP else highest,
+        steps,
+        warmup_target=highest if steps >= _WARM_UP else None,
+        warmup_steps=steps // _WARM_UP,
+    )
+
+
+def _blocks(net: keras.Model, decay: float) -> list[tuple[float, list[keras.Variable]]]:
+    """The trainable variables by how much of the rate they take; what is behind all blocks takes what the last does."""
+    if decay == 1:
+        return [(1.0, net.trainable_variables)]
+    numbers = {layer.name: int(found[1]) for layer in net.layers if (found := _BLOCK.match(layer.name))}
+    last = max(numbers[layer.name] for layer in net.layers if layer.trainable_variables and layer.name in numbers)
+    parts: dict[float, list[keras.Variable]] = {}
+    for layer in net.layers:
+        if layer.trainable_variables:
+            part = decay ** (last - numbers.get(layer.name, last))
+            parts.setdefault(part, []).extend(layer.trainable_variables)
+    return sorted(parts.items(), key=lambda item: item[0])

@@ -20,9 +20,10 @@ _LITE: Final = {"unfrozen": 6, "rate": 4e-4, "batch": 64}
 class TuneSettings:
     """`unfrozen`: how many last blocks are trained. `looks`: at each photo, the first as it will be looked at, the
     others random parts of it under other lights. `kept`: the share of a look's patches in a step. `rate`: the highest
-    learning rate; it rises over a tenth of the steps and falls as a cosine. `decay`: of the weights. `balance`: 0 to 1,
-    the power of the inverse class frequency that weighs a photo (1: every label counts the same, 0: every photo does).
-    Raises UsageError for values that make no sense.
+    learning rate; it rises over a tenth of the steps and falls as a cosine. `layer_decay`: of the rate of a block in
+    that of the block after it, so that early blocks move less. `decay`: of the weights. `balance`: 0 to 1, the power of
+    the inverse class frequency that weighs a photo (1: every label counts the same, 0: every photo does). Raises
+    UsageError for values that make no sense.
     """
 
     unfrozen: int = 4
@@ -35,6 +36,7 @@ class TuneSettings:
     kept: float = 0.4
     decay: float = 0.05
     balance: float = 1.0
+    layer_decay: float = 1.0
 
     @classmethod
     def of(cls, network: str, **given: Any) -> TuneSettings:
@@ -55,5 +57,7 @@ class TuneSettings:
             raise UsageError(f"the share of patches is {self.kept}: it must be more than 0 and at most 1")
         if not (math.isfinite(self.decay) and self.decay >= 0):
             raise UsageError(f"the decay is {self.decay}: it must be 0 or more")
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"the layer decay is {self.layer_decay}: it must be more than 0 and at most 1")
         if not 0 <= self.balance <= 1:
             raise UsageError(f"the balance of tuning is {self.balance}: it must be from 0 to 1")

@@ -43,8 +43,8 @@ _LABELS, _MATRIX, _BIAS = "own head/labels", "own head/matrix", "own head/bias"
 class TunedSource:
     """`listed`: the photos that tokens are kept of; what is asked of some of them is found among those. `patches`: how
     many of a view are looked at, 0 for all; training draws from all of them. `weights`: those that were trained, by
-    `<layer>/<variable>`; none: the pretrained network. `head`: trained with them, where a teacher helped. `more`:
-    photos without a label that a teacher may speak of.
+    `<layer>/<variable>`; none: the pretrained network. `head`: trained with them, and its `share` of the logits: all
+    where a teacher helped. `more`: photos without a label that a teacher may speak of.
     """
 
     name: str
@@ -55,6 +55,7 @@ class TunedSource:
     patches: int = 0
     weights: tuple[tuple[str, NDArray[np.float32]], ...] = ()
     head: LinearHead | None = None
+    share: float = 0.0
     more: tuple[Sample, ...] = ()
     quiet: bool = False
 
@@ -97,7 +98,7 @@ class TunedSource:
         labels = np.array([samples[row].label for row in rows])
         whose = np.array([samples[row].fold for row in rows])
         chosen = "\n".join(f"{samples[row].file}\t{samples[row].label}\t{samples[row].fold}" for row in rows)
-        beginning = replace(head, balance=self.settings.balance, adjust=0.0)
+        beginning = replace(head, balance=self.settings.balance, adjust=0.0, trained=0.0)
         told = json.dumps([_told(self.settings), _told(beginning)], sort_keys=True)
         taught = (
             ()
@@ -105,9 +106,12 @@ class TunedSource:
             else (hashlib.sha256(lesson.learnt.probabilities.tobytes()).hexdigest(), str(lesson.share))
         )
         path = self.folder / "tuned" / f"{_digest(tokens.key, chosen, told, *taught)}.npz"
+        # A head that is fitted on labels alone forgets what a teacher said.
+        share = head.trained if lesson is None else 1.0
         try:
             weights = read_arrays(path)
-            own = {} if lesson is None else {name: weights.pop(name) for name in (_LABELS, _MATRIX, _BIAS)}
+            # Those that were kept before a head without a teacher could be asked for lack theirs.
+            own = {name: weights.pop(name) for name in (_LABELS, _MATRIX, _BIAS) if share or name in weights}
         except (ValueError, KeyError):
             first = fit_head(self.features(samples).values[rows], labels, beginning, whose)
             targets = of_labels(labels, first.labels, self.settings.label_smoothing, self.settings.balance)
@@ -118,16 +122,16 @@ class TunedSource:
             weights, trained = tune(
                 self._trunk, tokens, learnt, targets, self._all_weights, first, self.settings, quiet=self.quiet
             )
-            # A head that is fitted on labels alone forgets what a teacher said; without a teacher it is the better one.
-            own = {_LABELS: np.array(trained.labels), _MATRIX: trained.weights, _BIAS: trained.bias} if lesson else {}
+            own = {_LABELS: np.array(trained.labels), _MATRIX: trained.weights, _BIAS: trained.bias}
             with atomic_file(path) as file:
                 np.savez(file, **weights, **own)  # type: ignore[arg-type]
-        taught_head = LinearHead(tuple(map(str, own[_LABELS])), own[_MATRIX], own[_BIAS]) if own else None
-        return replace(
-            self,
-            weights=tuple(sorted(weights.items())),
-            head=None if taught_head is None else adjusted(taught_head, labels, head.adjust),
-        )
+        tuned = replace(self, weights=tuple(sorted(weights.items())), head=None, share=share)
+        if not share:
+            return tuned
+        with_them = LinearHead(tuple(map(str, own[_LABELS])), own[_MATRIX], own[_BIAS])
+        # What was weighed away in training need not be taken out of its logits.
+        adjust = head.adjust if lesson is not None else head.balance + head.adjust - self.settings.balance
+        return replace(tuned, head=adjusted(with_them, labels, adjust))
 
     def embeddings(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features of its one view, made of length 1."""
@@ -190,7 +194,9 @@ class TunedSource:
 
 def _told(settings: TuneSettings | HeadSettings) -> dict[str, Any]:
     """By name, without what says the same as before there was such a setting: what was kept then is still found."""
-    newer = {"balance": 1.0} if isinstance(settings, TuneSettings) else {"adjust": 0.0}
+    newer = (
+        {"balance": 1.0, "layer_decay": 1.0} if isinstance(settings, TuneSettings) else {"adjust": 0.0, "trained": 0.0}
+    )
     return {name: value for name, value in asdict(settings).items() if name not in newer or value != newer[name]}
 
 
