@@ -25,6 +25,7 @@ from handlens.training.tuning import loop, tokens
 from handlens.training.tuning.lite_trunk import LiteTrunk
 from handlens.training.tuning.looks import LARGER, random_looks
 from handlens.training.tuning.settings import TuneSettings
+from handlens.training.tuning.teacher import Teacher
 from handlens.training.tuning.tuned import TunedSource
 from handlens.training.tuning.vit_trunk import VitTrunk
 from handlens.training.vit import BACKGROUND
@@ -177,6 +178,22 @@ def test_a_head_that_is_half_the_trained_one(run: Run, monkeypatch: pytest.Monke
     trained = 2 * look.logits(elsewhere) - alone.logits(elsewhere)
     wanted = elsewhere @ source.head.weights * np.linalg.norm(2 * seen.plain[chosen], axis=1).mean() + source.head.bias
     np.testing.assert_allclose(trained, wanted, atol=1e-3)
+
+
+def test_both_heads_teach_labels_as_frequent_as_a_pupil_sees_them(run: Run) -> None:
+    settings = settings_of(run)
+    data = read_split(run.source, "train", settings, run.folder, mirror=False, quiet=True)
+    half = replace(settings, head=replace(settings.head, trained=0.5, balance=0.0, adjust=1.25))
+    chosen = data.places(settings)
+    with threadpool_limits(1):
+        natural, alike = (
+            np.log(Teacher(data, half, (), 0.7, balance).lesson(chosen).learnt.probabilities) for balance in (0.0, 1.0)
+        )
+    counts = np.unique([data.samples[place].label for place in chosen], return_counts=True)[1]
+    shares, less = np.log(counts / counts.sum()), natural - alike
+    np.testing.assert_allclose(
+        less - less.mean(axis=1, keepdims=True), np.tile(shares - shares.mean(), (len(less), 1)), atol=2e-3
+    )
 
 
 def test_a_network_that_was_kept_without_its_head_is_trained_again(

@@ -43,9 +43,10 @@ class Teacher:
         """What it says when it was tuned on the photos at `places`: of those, and of more photos, but none of a group
         or a collection that only photos have which it was not tuned on.
         """
-        seen = self.data.seen_by(places, self.settings)
         own = self.settings.head
-        head = seen.head(places, replace(own, adjust=max(0.0, self.balance - own.balance)))
+        spoken = replace(self.settings, head=replace(own, adjust=max(0.0, self.balance - own.balance)))
+        seen = self.data.seen_by(places, spoken)
+        head = seen.head(places, spoken.head)
         learnt = self.data.at(places)
         groups, origins = {one.group for one in learnt}, {one.origin for one in learnt}
         held_groups = {one.group for one in self.data.samples} - groups
