@@ -137,8 +137,6 @@ def _rate(highest: float, steps: int) -> keras.optimizers.schedules.LearningRate
 
 def _blocks(net: keras.Model, decay: float) -> list[tuple[float, list[keras.Variable]]]:
     """The trainable variables by how much of the rate they take; what is behind all blocks takes what the last does."""
-    if decay == 1:
-        return [(1.0, net.trainable_variables)]
     numbers = {layer.name: int(found[1]) for layer in net.layers if (found := _BLOCK.match(layer.name))}
     last = max(numbers[layer.name] for layer in net.layers if layer.trainable_variables and layer.name in numbers)
     parts: dict[float, list[keras.Variable]] = {}

@@ -1,8 +1,9 @@
 """Features of a network whose last blocks were tuned on some photos.
 
 On disk, below the run's folder: `tokens/` (see `tokens`); `tuned/<key>.npz`, the trained weights by
-`<layer>/<variable>`, where `key` names the photos, their labels and the settings; `features/<key>.npy`, features
-(n, D) of the photos of one set of tokens by one network. Each is written whole or not at all, so a killed run goes on.
+`<layer>/<variable>` and the head that was trained with them, where `key` names the photos, their labels and the
+settings; `features/<key>.npy`, features (n, D) of the photos of one set of tokens by one network. Each is written whole
+or not at all, so a killed run goes on.
 """
 
 from __future__ import annotations
