@@ -115,7 +115,7 @@ class IdentificationDocument(_Document):
                 ],
                 "prediction_set": ["quartz", "amethyst", "calcite"],
                 "unknown_score": 0.07,
-                "model": "handlens-1.0",
+                "model": "handlens-1.1",
             }
         }
     )
@@ -175,7 +175,7 @@ class PredictDocument(_Document):
 class StatusDocument(_Document):
     """How the service is."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"status": "ok", "model": "handlens-1.0"}})
+    model_config = ConfigDict(json_schema_extra={"example": {"status": "ok", "model": "handlens-1.1"}})
 
     status: Literal["ok"]
     model: str | None = None
@@ -196,10 +196,10 @@ class ModelDocument(_Document):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                "name": "handlens-1.0",
+                "name": "handlens-1.1",
                 "labels": ["calcite", "quartz"],
                 "max_photo_bytes": 26214400,
-                "card": "# handlens-1.0\n\nNames 2 minerals …",
+                "card": "# handlens-1.1\n\nNames 2 minerals …",
                 "metrics": {"protocols": {"leave-one-fold-out": {"flat": {"photos": 713, "top1": 0.7, "ece": 0.04}}}},
                 "training_data": {"photos": 3134, "per_label": {"calcite": 1200, "quartz": 1934}},
                 "licences": {"weights": "Apache-2.0"},
